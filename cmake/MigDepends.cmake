@@ -1,0 +1,26 @@
+# The libraries we stand on, by their own CMake or pkg-config files: libmongoc 2.x or 1.23+, zstd, libcrypto, libarchive.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(mig_mongoc INTERFACE)
+find_package(mongoc 2.0 QUIET CONFIG)
+if(mongoc_FOUND)
+  target_link_libraries(mig_mongoc INTERFACE mongoc::shared)
+  set(MIG_MONGOC_PC "mongoc2")
+  set(MIG_MONGOC_VERSION ${mongoc_VERSION})
+else()
+  find_package(mongoc-1.0 1.23 REQUIRED CONFIG)
+  target_link_libraries(mig_mongoc INTERFACE mongo::mongoc_shared)
+  set(MIG_MONGOC_PC "libmongoc-1.0")
+  set(MIG_MONGOC_VERSION ${mongoc-1.0_VERSION})
+endif()
+message(STATUS "mongo-c-driver ${MIG_MONGOC_VERSION}")
+# The driver's own headers are not warning-free at our level.
+get_target_property(_mongoc_target mig_mongoc INTERFACE_LINK_LIBRARIES)
+
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd>=1.4.8)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
+pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive>=3.6)
+add_library(ZSTD_DEP ALIAS PkgConfig::ZSTD)
+add_library(CRYPTO_DEP ALIAS PkgConfig::CRYPTO)
+add_library(mig_archive_dep ALIAS PkgConfig::ARCHIVE)

@@ -1,0 +1,27 @@
+# mig_layer(NAME SOURCES folder... [LAYERS lower...] [PUBLIC_DEPS target...])
+# One static library mig_NAME from the .c files of its folders, and a check that it calls nothing above it: a program
+# of the whole layer and the layers it may use must link with no name left undefined.
+function(mig_layer name)
+  cmake_parse_arguments(L "" "" "SOURCES;LAYERS;PUBLIC_DEPS" ${ARGN})
+  set(files)
+  foreach(folder ${L_SOURCES})
+    file(GLOB found CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+    list(APPEND files ${found})
+  endforeach()
+  if(NOT files)
+    message(FATAL_ERROR "layer ${name} has no source files")
+  endif()
+  add_library(mig_${name} STATIC ${files})
+  set(lower)
+  foreach(layer ${L_LAYERS})
+    list(APPEND lower mig_${layer})
+  endforeach()
+  target_link_libraries(mig_${name} PUBLIC mig_flags ${lower} ${L_PUBLIC_DEPS} Threads::Threads)
+  set_property(GLOBAL APPEND PROPERTY MIG_LAYERS mig_${name})
+
+  file(WRITE ${CMAKE_BINARY_DIR}/layers/${name}.c "int main(void) { return 0; }\n")
+  add_executable(layer_${name} ${CMAKE_BINARY_DIR}/layers/${name}.c)
+  target_link_libraries(layer_${name} PRIVATE
+    -Wl,--whole-archive $<TARGET_FILE:mig_${name}> -Wl,--no-whole-archive ${lower} ${L_PUBLIC_DEPS} mig_flags Threads::Threads)
+  add_dependencies(layer_${name} mig_${name})
+endfunction()
