@@ -1,0 +1,259 @@
+#include "base/caps_try.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/db_internal.h"
+#include "base/hash.h"
+
+#define UNAUTHORIZED 13
+
+typedef struct scratch {
+  mig_db *db;
+  char a[40], b[40];
+} scratch;
+
+/* Runs a command that is built by BCON, and frees it. */
+static bool run(mig_db *db, bson_t *command, mig_error *err) {
+  bool ok = mig_db_command(db, MIG_WRITE, command, NULL, err);
+  bson_destroy(command);
+  return ok;
+}
+
+static bool drop(mig_db *db, const char *name, mig_error *err) {
+  mig_error local;
+  if (run(db, BCON_NEW("drop", BCON_UTF8(name)), &local) || local.server_code == 26) return true;
+  if (err) *err = local;
+  return false;
+}
+
+static bool insert(mig_db *db, const char *name, int32_t id, mig_error *err) {
+  return run(
+      db,
+      BCON_NEW("insert", BCON_UTF8(name), "documents", "[", "{", "_id", BCON_INT32(id), "x", BCON_UTF8("a"), "}", "]"),
+      err);
+}
+
+static bool count_id(mig_db *db, const char *name, int32_t id, int64_t *n, mig_error *err) {
+  bson_t *filter = BCON_NEW("_id", BCON_INT32(id));
+  bool ok = mig_db_count(db, name, filter, n, err);
+  bson_destroy(filter);
+  return ok;
+}
+
+/* Each try: false with err when it could not be decided; *has tells otherwise. A server's refusal is a "no". */
+
+static bool try_transactions(scratch *s, bool *has, mig_error *err) {
+  mig_db *other = NULL;
+  int64_t seen = 1, after_abort = 1, after_commit = 0;
+  bool ok = insert(s->db, s->a, 1, err) && mig_db_again(s->db, NULL, &other, err);
+  ok = ok && mig_db_begin(s->db, err) && insert(s->db, s->a, 2, err) && count_id(other, s->a, 2, &seen, err);
+  mig_db_abort(s->db);
+  ok = ok && count_id(other, s->a, 2, &after_abort, err);
+  if (ok && seen == 0 && after_abort == 0) {
+    ok = mig_db_begin(s->db, err) && insert(s->db, s->a, 3, err) && mig_db_commit(s->db, err);
+    mig_db_abort(s->db);
+    ok = ok && count_id(other, s->a, 3, &after_commit, err);
+  }
+  *has = ok && seen == 0 && after_abort == 0 && after_commit == 1;
+  mig_db_close(other);
+  return ok;
+}
+
+static bool try_retryable(scratch *s, bool *has, mig_error *err) {
+  return insert(s->db, s->a, 1, err) && mig_db_try_retryable(s->db, s->a, has, err);
+}
+
+static bool try_update_pipeline(scratch *s, bool *has, mig_error *err) {
+  bson_t *find = BCON_NEW("find", BCON_UTF8(s->a), "filter", "{", "_id", BCON_INT32(1), "}");
+  bson_t doc = BSON_INITIALIZER;
+  bool found = false;
+  const char *y = NULL;
+  bool ok = insert(s->db, s->a, 1, err) &&
+            run(s->db,
+                BCON_NEW("update", BCON_UTF8(s->a), "updates", "[", "{", "q", "{", "_id", BCON_INT32(1), "}", "u", "[",
+                         "{", "$set", "{", "y", "{", "$concat", "[", BCON_UTF8("$x"), BCON_UTF8("b"), "]", "}", "}",
+                         "}", "]", "}", "]"),
+                err);
+  if (ok) {
+    bson_destroy(&doc);
+    ok = mig_db_first(s->db, find, &doc, &found, err);
+  }
+  *has = ok && found && mig_bson_str(&doc, "y", &y) && strcmp(y, "ab") == 0;
+  bson_destroy(&doc);
+  bson_destroy(find);
+  return ok;
+}
+
+static bool try_id_ranges(scratch *s, bool *has, mig_error *err) {
+  mig_cursor *c = NULL;
+  const bson_t *doc = NULL;
+  int64_t id = 0, n = 0;
+  bool ok = insert(s->db, s->a, 1, err) && insert(s->db, s->a, 2, err) && insert(s->db, s->a, 3, err);
+  bson_t *find = BCON_NEW("find", BCON_UTF8(s->a), "hint", "{", "_id", BCON_INT32(1), "}", "min", "{", "_id",
+                          BCON_INT32(2), "}", "max", "{", "_id", BCON_INT32(3), "}");
+  ok = ok && mig_db_query(s->db, find, &c, err);
+  mig_next next = MIG_NEXT_END;
+  while (ok && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC) {
+    mig_bson_int(doc, "_id", &id);
+    n++;
+  }
+  mig_cursor_close(c);
+  bson_destroy(find);
+  *has = ok && n == 1 && id == 2;
+  return ok && next != MIG_NEXT_ERROR;
+}
+
+static bool has_option(scratch *s, const char *name, const char *path, bool *has, mig_error *err) {
+  bson_t entry;
+  bson_iter_t it;
+  bool found = false;
+  bool ok = mig_db_collection_info(s->db, name, &entry, &found, err);
+  *has = ok && found && mig_bson_find(&entry, path, &it);
+  bson_destroy(&entry);
+  return ok;
+}
+
+static bool try_create_validator(scratch *s, bool *has, mig_error *err) {
+  return run(s->db,
+             BCON_NEW("create", BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"),
+             err) &&
+         has_option(s, s->a, "options.validator", has, err);
+}
+
+static bool try_collmod(scratch *s, bool *has, mig_error *err) {
+  return run(s->db, BCON_NEW("create", BCON_UTF8(s->a)), err) &&
+         run(s->db,
+             BCON_NEW("collMod", BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"),
+             err) &&
+         has_option(s, s->a, "options.validator", has, err);
+}
+
+static bool try_validator(scratch *s, bool *has, mig_error *err) {
+  mig_error refused = {0};
+  bool listed = false;
+  bool ok =
+      run(s->db, BCON_NEW("create", BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"),
+          err) &&
+      has_option(s, s->a, "options.validator", &listed, err);
+  if (ok && !listed)
+    ok = run(s->db,
+             BCON_NEW("collMod", BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"),
+             err);
+  *has = ok && !insert(s->db, s->a, 1, &refused) && !refused.network;
+  return ok;
+}
+
+static bool try_views(scratch *s, bool *has, mig_error *err) {
+  bson_t entry;
+  bool found = false;
+  const char *type = NULL;
+  if (!insert(s->db, s->a, 1, err) ||
+      !run(s->db, BCON_NEW("create", BCON_UTF8(s->b), "viewOn", BCON_UTF8(s->a), "pipeline", "[", "]"), err))
+    return false;
+  bool ok = mig_db_collection_info(s->db, s->b, &entry, &found, err);
+  *has = ok && found && mig_bson_str(&entry, "type", &type) && strcmp(type, "view") == 0;
+  bson_destroy(&entry);
+  return ok;
+}
+
+static bool try_collation(scratch *s, bool *has, mig_error *err) {
+  bson_t *upper = BCON_NEW("x", BCON_UTF8("A"));
+  int64_t n = 0;
+  bool listed = false;
+  bool ok = run(s->db,
+                BCON_NEW("create", BCON_UTF8(s->a), "collation", "{", "locale", BCON_UTF8("en"), "strength",
+                         BCON_INT32(2), "}"),
+                err) &&
+            has_option(s, s->a, "options.collation", &listed, err) && insert(s->db, s->a, 1, err) &&
+            mig_db_count(s->db, s->a, upper, &n, err);
+  *has = ok && listed && n == 1;
+  bson_destroy(upper);
+  return ok;
+}
+
+static bool try_rename(scratch *s, bool *has, mig_error *err) {
+  int64_t moved = 0, replaced = 1;
+  char from[120], to[120];
+  snprintf(from, sizeof from, "%s.%s", mig_db_name(s->db), s->a);
+  snprintf(to, sizeof to, "%s.%s", mig_db_name(s->db), s->b);
+  bool ok = insert(s->db, s->a, 1, err) && insert(s->db, s->b, 2, err);
+  bson_t *rename = BCON_NEW("renameCollection", BCON_UTF8(from), "to", BCON_UTF8(to), "dropTarget", BCON_BOOL(true));
+  ok = ok && mig_db_admin(s->db, rename, NULL, err) && count_id(s->db, s->b, 1, &moved, err) &&
+       count_id(s->db, s->b, 2, &replaced, err);
+  bson_destroy(rename);
+  *has = ok && moved == 1 && replaced == 0;
+  return ok;
+}
+
+static bool drop_leftovers(mig_db *db, mig_error *err) {
+  mig_cursor *c = NULL;
+  const bson_t *doc = NULL;
+  char(*names)[256] = NULL;
+  size_t n = 0;
+  mig_next next = MIG_NEXT_END;
+  bool ok = mig_db_collections(db, NULL, &c, err);
+  while (ok && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC) {
+    const char *name = NULL;
+    if (!mig_bson_str(doc, "name", &name) || strncmp(name, "migprobe_", 9) != 0 || strlen(name) > 255) continue;
+    char(*grown)[256] = mig_realloc(names, (n + 1) * sizeof *names);
+    if (!grown) {
+      ok = mig_no_memory(err, "collections");
+      break;
+    }
+    names = grown;
+    memcpy(names[n++], name, strlen(name) + 1);
+  }
+  mig_cursor_close(c);
+  ok = ok && next != MIG_NEXT_ERROR;
+  for (size_t i = 0; ok && i < n; i++) ok = drop(db, names[i], err);
+  mig_free(names);
+  return ok;
+}
+
+bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
+  static const struct {
+    mig_cap cap;
+    bool (*fn)(scratch *, bool *, mig_error *);
+  } tries[] = {
+      {MIG_CAP_TRANSACTIONS, try_transactions},
+      {MIG_CAP_RETRYABLE_WRITES, try_retryable},
+      {MIG_CAP_UPDATE_PIPELINE, try_update_pipeline},
+      {MIG_CAP_ID_RANGES, try_id_ranges},
+      {MIG_CAP_COLLMOD, try_collmod},
+      {MIG_CAP_CREATE_VALIDATOR, try_create_validator},
+      {MIG_CAP_VALIDATOR, try_validator},
+      {MIG_CAP_VIEWS, try_views},
+      {MIG_CAP_COLLATION, try_collation},
+      {MIG_CAP_RENAME_DROP_TARGET, try_rename},
+  };
+  char random[9];
+  if (!mig_random_hex(4, random, err) || !drop_leftovers(db, err)) return false;
+  for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+    scratch s = {.db = db};
+    mig_error local = {0};
+    bool has = false;
+    if (caps->has[tries[i].cap] != MIG_UNKNOWN) continue;
+    snprintf(s.a, sizeof s.a, "migprobe_%s_%zua", random, i);
+    snprintf(s.b, sizeof s.b, "migprobe_%s_%zub", random, i);
+    bool decided = false;
+    /* a transaction just after a collection was created may be told to come again */
+    for (int attempt = 0; attempt < 5 && !decided; attempt++) {
+      if (attempt) mig_sleep_ms(50 << attempt);
+      mig_error_clear(&local);
+      decided = tries[i].fn(&s, &has, &local);
+      if (!local.transient || local.network) break;
+      drop(db, s.a, NULL);
+    }
+    if (!decided && local.network) {
+      if (err) *err = local;
+      return false;
+    }
+    caps->has[tries[i].cap] = has ? MIG_YES : local.server_code == UNAUTHORIZED ? MIG_UNKNOWN : MIG_NO;
+    /* the view first: a collection under it may not be droppable */
+    drop(db, s.b, NULL);
+    drop(db, s.a, NULL);
+  }
+  return true;
+}

@@ -1,0 +1,15 @@
+/*
+ * caps_try.h - the tries behind caps.h: each makes a scratch collection, uses one feature and looks what really
+ * happened
+ *
+ * Fills what is still MIG_UNKNOWN in caps. A try refused for want of rights leaves MIG_UNKNOWN; a connection that
+ * breaks is an error. Scratch collections ("migprobe_*") of this and of interrupted tries are dropped.
+ */
+#ifndef MIG_BASE_CAPS_TRY_H
+#define MIG_BASE_CAPS_TRY_H
+
+#include "base/caps.h"
+
+bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err);
+
+#endif

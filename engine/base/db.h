@@ -1,0 +1,89 @@
+/*
+ * db.h - the only way to a server: connection, commands, cursors, bulk writes, transactions
+ *
+ *     open --> command / find / insert ... [begin ... commit | abort] --> close
+ *
+ * While a transaction is open on a mig_db, every command through it is part of that transaction; steps and guards
+ * need not know. Outside one, writes are acknowledged by the majority.
+ * Errors: a reply with ok:0, writeErrors or a write-concern error is a failure, however friendly the rest looks.
+ * MIG_E_SERVER carries server_code and labels; MIG_E_NETWORK means nobody knows whether it took effect.
+ * Nothing waits for ever: connect 10 s, server selection 15 s, socket 5 min (mig_db_options changes them).
+ * Threads: one mig_db, one thread. Another thread opens its own with mig_db_again().
+ * Secrets: the URI is held inside and never comes out but through mig_db_label(), which has no user part.
+ * Trust: replies are untrusted; read them with bsonx.h.
+ */
+#ifndef MIG_BASE_DB_H
+#define MIG_BASE_DB_H
+
+#include "base/bsonx.h"
+#include "base/observer.h"
+
+typedef struct mig_db mig_db;
+typedef struct mig_cursor mig_cursor;
+
+typedef struct mig_db_options {
+  const char *uri;      /* NULL: mongodb://127.0.0.1:27017 is NOT assumed; it is an error */
+  const char *database; /* NULL: the one in the URI; none at all is an error */
+  bool retry_writes;    /* only where the server really applies a repeated write once (see caps.h) */
+  int32_t connect_timeout_ms, selection_timeout_ms, socket_timeout_ms; /* 0: the defaults above */
+} mig_db_options;
+
+bool mig_db_open(const mig_db_options *options, mig_db **out, mig_error *err); /* has answered `hello` */
+bool mig_db_again(const mig_db *like, const bool *retry_writes, mig_db **out, mig_error *err);
+void mig_db_close(mig_db *db); /* aborts an open transaction */
+
+const char *mig_db_name(const mig_db *db);
+const char *mig_db_label(const mig_db *db);   /* "127.0.0.1:27017/app": for messages */
+const bson_t *mig_db_hello(const mig_db *db); /* the first answer, borrowed */
+/* The server's clock now, from `hello` (its localTime) carried on by our monotonic clock; asks again after a minute. */
+bool mig_db_server_now(mig_db *db, int64_t *unix_ms, mig_error *err);
+
+typedef enum mig_access { MIG_READ, MIG_WRITE } mig_access;
+/* Runs a command on the database. reply (may be NULL) must be uninitialised; it is initialised in any case:
+ * bson_destroy it. */
+bool mig_db_command(mig_db *db, mig_access access, const bson_t *command, bson_t *reply, mig_error *err);
+/* The same on the admin database, never in the transaction. */
+bool mig_db_admin(mig_db *db, const bson_t *command, bson_t *reply, mig_error *err);
+/* The same, always outside the transaction (for probing and for the lease). */
+bool mig_db_command_outside(mig_db *db, mig_access access, const bson_t *command, bson_t *reply, mig_error *err);
+
+/* find / aggregate / listCollections / listIndexes: `command` as the server takes it. */
+bool mig_db_query(mig_db *db, const bson_t *command, mig_cursor **out, mig_error *err);
+typedef enum mig_next { MIG_NEXT_DOC, MIG_NEXT_END, MIG_NEXT_ERROR } mig_next;
+mig_next mig_cursor_next(mig_cursor *c, const bson_t **doc, mig_error *err); /* doc is borrowed until the next call */
+void mig_cursor_close(mig_cursor *c);
+/* The first document of a query, copied; *found says whether there was one. */
+bool mig_db_first(mig_db *db, const bson_t *command, bson_t *doc, bool *found, mig_error *err);
+
+/* Documents go to the server as they are: no key check, no _id added where there is one, unordered, validators bypassed
+ * if asked. failed (may be NULL) gets the index of the first one refused. Any refused document makes it fail. */
+typedef struct mig_insert {
+  const char *collection;
+  const bson_t *const *documents;
+  size_t count;
+  bool bypass_validation;
+} mig_insert;
+bool mig_db_insert(mig_db *db, const mig_insert *what, mig_error *err);
+
+/* Snapshot reads: from begin to end every mig_db_query on this handle reads at one cluster time. */
+bool mig_db_snapshot_begin(mig_db *db, mig_error *err);
+bool mig_db_snapshot_time(const mig_db *db, uint32_t *seconds, uint32_t *increment); /* false before the first read */
+void mig_db_snapshot_end(mig_db *db);
+
+bool mig_db_begin(mig_db *db, mig_error *err);  /* snapshot read concern, majority write concern */
+bool mig_db_commit(mig_db *db, mig_error *err); /* one attempt; may be repeated after unknown_commit */
+void mig_db_abort(mig_db *db);                  /* forgets it in any case */
+bool mig_db_in_transaction(const mig_db *db);
+
+/* Collections as listCollections tells, without the server's own (system.*). filter may be NULL. */
+bool mig_db_collections(mig_db *db, const bson_t *filter, mig_cursor **out, mig_error *err);
+/* The listCollections entry of one collection, copied; *found false when there is none. */
+bool mig_db_collection_info(mig_db *db, const char *collection, bson_t *entry, bool *found, mig_error *err);
+/* The index documents of a collection as one array document {"0": {...}, ...}; empty when the collection is missing. */
+bool mig_db_indexes(mig_db *db, const char *collection, bson_t *out, mig_error *err);
+/* Documents that match (NULL: all), by aggregation; inside a transaction too. */
+bool mig_db_count(mig_db *db, const char *collection, const bson_t *filter, int64_t *out, mig_error *err);
+/* Quick figures of a whole collection from its metadata (estimates): documents and raw bytes. */
+bool mig_db_stats(mig_db *db, const char *collection, int64_t *documents, int64_t *raw_bytes, mig_error *err);
+
+#endif

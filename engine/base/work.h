@@ -1,0 +1,30 @@
+/*
+ * work.h - what every piece of work on the data gets: connection, capabilities, checkpoint, counters
+ *
+ * Call mig_checkpoint() before every batch that writes, and about once a second when only reading: it fails when the
+ * lease is lost or a signal came, and then nothing more may be written.
+ */
+#ifndef MIG_BASE_WORK_H
+#define MIG_BASE_WORK_H
+
+#include "base/caps.h"
+
+typedef struct mig_counts {
+  int64_t documents_read, documents_written;
+  int64_t bytes_read, bytes_written; /* uncompressed BSON */
+} mig_counts;
+
+typedef struct mig_work {
+  mig_db *db;
+  const mig_caps *caps;
+  const mig_observer *observer;
+  bool (*checkpoint)(void *arg, mig_error *err); /* NULL: nothing to check */
+  void *checkpoint_arg;
+  mig_counts counts;
+  uint32_t batch_documents; /* 0: 1000 */
+} mig_work;
+
+bool mig_checkpoint(mig_work *w, mig_error *err);
+uint32_t mig_batch_documents(const mig_work *w);
+
+#endif
