@@ -1,0 +1,283 @@
+#include "run/attempt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "run/checks.h"
+#include "run/host.h"
+
+static void append_opt(bson_t *doc, const char *key, const char *text) {
+  if (text)
+    BSON_APPEND_UTF8(doc, key, text);
+  else
+    BSON_APPEND_NULL(doc, key);
+}
+
+static void append_snapshot(bson_t *doc, const char *key, const mig_snapshot_info *s) {
+  bson_t snapshot;
+  if (!s->path) return;
+  BSON_APPEND_DOCUMENT_BEGIN(doc, key, &snapshot);
+  BSON_APPEND_UTF8(&snapshot, "id", s->id);
+  BSON_APPEND_UTF8(&snapshot, "path", s->path);
+  BSON_APPEND_UTF8(&snapshot, "sha256", s->sha256);
+  BSON_APPEND_INT64(&snapshot, "bytes", (int64_t)s->bytes);
+  bson_append_document_end(doc, &snapshot);
+}
+
+bson_t *mig_attempt_done_fields(mig_attempt *a, int64_t now) {
+  bool up = a->plan->direction == MIG_UP;
+  bson_t *set = bson_new();
+  BSON_APPEND_DATE_TIME(set, up ? "appliedAt" : "revertedAt", now);
+  BSON_APPEND_UTF8(set, up ? "appliedBy" : "revertedBy", a->e->settings.by);
+  BSON_APPEND_INT64(set, "duration", mig_now_unix_ms() - a->result.started_unix_ms);
+  if (up) BSON_APPEND_INT64(set, "batch", a->batch);
+  BSON_APPEND_NULL(set, "error");
+  BSON_APPEND_BOOL(set, "restored", false);
+  append_snapshot(set, "snapshot", &a->snapshot);
+  return set;
+}
+
+/* "what: why" as one text for the ledger and the event. */
+static void one_line(const mig_error *e, char *text, size_t size) {
+  snprintf(text, size, "%s%s%s", e->what, e->why[0] ? ": " : "", e->why);
+}
+
+static bool record_failure(mig_attempt *a, mig_status status, bool restored, mig_error *err) {
+  char text[sizeof a->error.what + sizeof a->error.why + 4];
+  one_line(&a->error, text, sizeof text);
+  bson_t set = BSON_INITIALIZER;
+  BSON_APPEND_UTF8(&set, "error", text);
+  BSON_APPEND_BOOL(&set, "restored", restored);
+  BSON_APPEND_INT64(&set, "duration", mig_now_unix_ms() - a->result.started_unix_ms);
+  append_snapshot(&set, "snapshot", &a->snapshot);
+  bool ok = false;
+  for (int attempt = 0; attempt < 4 && !ok; attempt++) {
+    if (attempt) mig_sleep_ms(300 << attempt);
+    ok = mig_ledger_end(a->e->db, &a->key, status, &set, err);
+    if (!ok && err && !err->network) break;
+  }
+  bson_destroy(&set);
+  a->settled = ok;
+  return ok;
+}
+
+static void add_event(mig_attempt *a) {
+  const mig_result *r = &a->result;
+  mig_host host;
+  char text[sizeof a->error.what + sizeof a->error.why + 4] = "";
+  bson_t event = BSON_INITIALIZER, part;
+  mig_error ignored;
+  mig_host_self(&host);
+  one_line(&a->error, text, sizeof text);
+  BSON_APPEND_UTF8(&event, "run", a->key.id);
+  BSON_APPEND_UTF8(&event, "name", r->name);
+  append_opt(&event, "version", r->version);
+  BSON_APPEND_UTF8(&event, "direction", r->direction);
+  BSON_APPEND_UTF8(&event, "outcome", r->outcome);
+  BSON_APPEND_DATE_TIME(&event, "startedAt", r->started_unix_ms);
+  BSON_APPEND_INT64(&event, "duration", r->duration_ms);
+  BSON_APPEND_DOCUMENT_BEGIN(&event, "phases", &part);
+  BSON_APPEND_INT64(&part, "validate", r->validate_ms);
+  BSON_APPEND_INT64(&part, "snapshot", r->snapshot_ms);
+  BSON_APPEND_INT64(&part, "run", r->run_ms);
+  BSON_APPEND_INT64(&part, "verify", r->verify_ms);
+  BSON_APPEND_INT64(&part, "commit", r->commit_ms);
+  BSON_APPEND_INT64(&part, "restore", r->restore_ms);
+  bson_append_document_end(&event, &part);
+  BSON_APPEND_DOCUMENT_BEGIN(&event, "documents", &part);
+  BSON_APPEND_INT64(&part, "read", r->documents_read);
+  BSON_APPEND_INT64(&part, "written", r->documents_written);
+  bson_append_document_end(&event, &part);
+  BSON_APPEND_DOCUMENT_BEGIN(&event, "bytes", &part);
+  BSON_APPEND_INT64(&part, "read", r->bytes_read);
+  BSON_APPEND_INT64(&part, "written", r->bytes_written);
+  bson_append_document_end(&event, &part);
+  BSON_APPEND_UTF8(&event, "transaction", r->transaction);
+  BSON_APPEND_UTF8(&event, "by", a->e->settings.by);
+  BSON_APPEND_UTF8(&event, "host", host.name);
+  append_opt(&event, "error", text[0] ? text : NULL);
+  append_opt(&event, "snapshot", a->snapshot.id);
+  if (a->displaced_path) BSON_APPEND_UTF8(&event, "displaced", a->displaced_path);
+  /* the ledger is the truth; a missing event is told, but changes no outcome */
+  if (!mig_events_add(a->e->db, &event, &ignored))
+    mig_say(mig_engine_observer(a->e), MIG_WARNING, "the event of this run could not be written: %s", ignored.why);
+  bson_destroy(&event);
+}
+
+static bool take_snapshot(mig_attempt *a, mig_error *err) {
+  const mig_plan *p = a->plan;
+  char reason[300];
+  int64_t began = mig_now_monotonic_ms();
+  if (!p->snapshot) return mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_STEPS, NULL, err);
+  if (!mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_SNAPSHOT, NULL, err) || !mig_engine_store(a->e, err)) return false;
+  snprintf(reason, sizeof reason, "before %s of %.250s", mig_direction_name(p->direction), p->migration->name);
+  const mig_snapshot_options options = {.store = a->e->store,
+                                        .label = p->migration->name,
+                                        .reason = reason,
+                                        .migration = p->migration->name,
+                                        .direction = mig_direction_name(p->direction),
+                                        .wants = p->wants,
+                                        .want_count = p->want_count};
+  bool ok = mig_snapshot_take(&a->e->work, &options, &a->snapshot, err);
+  a->result.snapshot_ms = mig_now_monotonic_ms() - began;
+  if (!ok) return false;
+  /* the journal learns of the snapshot before the first write: whoever recovers finds it there */
+  bson_t set = BSON_INITIALIZER;
+  append_snapshot(&set, "run.snapshot", &a->snapshot);
+  ok = mig_checkpoint(&a->e->work, err) && mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_STEPS, &set, err);
+  bson_destroy(&set);
+  return ok;
+}
+
+static bool plain_run(mig_attempt *a, mig_error *err) {
+  int64_t now = 0;
+  if (!mig_body_run(a, err) || !mig_checkpoint(&a->e->work, err) || !mig_db_server_now(a->e->db, &now, err))
+    return false;
+  bson_t *fields = mig_attempt_done_fields(a, now);
+  mig_status end = a->plan->direction == MIG_UP ? MIG_STATUS_APPLIED : MIG_STATUS_REVERTED;
+  bool ok = mig_ledger_end(a->e->db, &a->key, end, fields, err);
+  if (!ok && err && err->network) {
+    /* did it take effect? the entry says so; writing it again is harmless */
+    mig_sleep_ms(200);
+    mig_entry *entry = NULL;
+    mig_error again = {0};
+    if (mig_ledger_read(a->e->db, a->key.name, &entry, &again) && entry && entry->run.id &&
+        strcmp(entry->run.id, a->key.id) == 0)
+      ok = entry->status == end || mig_ledger_end(a->e->db, &a->key, end, fields, err);
+    mig_entry_free(entry);
+  }
+  bson_destroy(fields);
+  a->settled = ok;
+  return ok;
+}
+
+static bool run_steps(mig_attempt *a, mig_error *err) {
+  const mig_plan *p = a->plan;
+  if (p->transaction != MIG_TXN_USED) return plain_run(a, err);
+  bool too_large = false;
+  if (mig_transaction_run(a, &too_large, err)) return true;
+  if (!too_large || p->migration->transaction != MIG_TXN_AUTO || !p->snapshot) return false;
+  mig_say(mig_engine_observer(a->e), MIG_INFO,
+          "%s: too large for one transaction here; protected by the snapshot instead", p->migration->name);
+  bson_t set = BSON_INITIALIZER;
+  BSON_APPEND_BOOL(&set, "run.transaction", false);
+  bool ok = mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_STEPS, &set, err);
+  bson_destroy(&set);
+  if (!ok) return false;
+  a->result.transaction = mig_txn_use_name(MIG_TXN_TOO_LARGE);
+  a->result.why_transaction = "the server refused a transaction of that size";
+  return plain_run(a, err);
+}
+
+/* a->error is set. Puts back what was written, and records how it ended; changes a->error.code accordingly. */
+static void undo(mig_attempt *a) {
+  mig_error err = {0};
+  bool identical = false;
+  int64_t began = mig_now_monotonic_ms();
+  mig_say(mig_engine_observer(a->e), MIG_WARNING, "%s failed: %s; restoring %s", a->key.name, a->error.what,
+          a->snapshot.id ? a->snapshot.id : "(no snapshot)");
+  bool ok = a->snapshot.path || mig_fail(&err, MIG_E_FAILED, "there is no snapshot: it was switched off");
+  ok = ok && mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_RESTORING, NULL, &err);
+  if (!ok && err.network &&
+      a->snapshot.path) { /* the restore itself waits for the server; then the journal catches up */
+    mig_sleep_ms(1000);
+    mig_error_clear(&err);
+    ok = mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_RESTORING, NULL, &err);
+  }
+  ok = ok && mig_undo_run(a->e, a->snapshot.path, a->snapshot.sha256, "displaced while restoring", &a->displaced_path,
+                          &a->result.displaced_documents, &identical, &err);
+  a->result.restore_ms = mig_now_monotonic_ms() - began;
+  bool interrupted = a->error.code == MIG_E_INTERRUPTED;
+  mig_status back = a->plan->direction == MIG_DOWN ? a->was : MIG_STATUS_FAILED;
+  ok = ok && record_failure(a, back, !identical, &err);
+  if (ok) {
+    a->result.outcome = identical ? "failed" : "restored";
+    a->error.code = interrupted ? MIG_E_INTERRUPTED : identical ? a->error.code : MIG_E_RESTORED;
+    if (a->error.code == MIG_E_RESTORED)
+      mig_hint(&a->error, "the data is back as it was (checked byte for byte); correct the migration and run again");
+    return;
+  }
+  a->result.outcome = "notRestored";
+  if (err.code == MIG_E_LEASE) { /* whoever took the lease recovers; we stop here */
+    a->error = err;
+    a->result.outcome = "unknown";
+    return;
+  }
+  char text[sizeof a->error.what + sizeof a->error.why + 4];
+  one_line(&a->error, text, sizeof text);
+  mig_fail(&a->error, MIG_E_NOT_RESTORED, "%s failed, and its data could NOT be restored: %s", a->key.name, err.what);
+  mig_why(&a->error, "%s%sthe failure was: %s", err.why, err.why[0] ? "; " : "", text);
+  mig_hint(&a->error, "stop writers, see to the cause and run `mig recover`%s%s%s",
+           a->snapshot.path ? " (snapshot " : "", a->snapshot.path ? a->snapshot.path : "",
+           a->snapshot.path ? ")" : "");
+}
+
+static void settle_failure(mig_attempt *a) {
+  mig_error err = {0};
+  a->e->undoing = true; /* a signal that came has been heard */
+  if (a->error.code == MIG_E_LEASE || a->error.code == MIG_E_UNFINISHED) {
+    a->result.outcome = "unknown"; /* recovery belongs to the next holder, or waits for the server */
+  } else if (a->steps_began) {
+    undo(a);
+  } else {
+    /* nothing was written, or the transaction was aborted */
+    a->result.outcome = "failed";
+    mig_status back = a->plan->direction == MIG_DOWN ? a->was : MIG_STATUS_FAILED;
+    if (!record_failure(a, back, false, &err))
+      mig_say(mig_engine_observer(a->e), MIG_WARNING, "the failure could not be recorded (%s: %s); run `mig recover`",
+              err.what, err.why);
+  }
+  a->e->undoing = false;
+}
+
+bool mig_attempt_run(mig_engine *e, const mig_plan *plan, mig_status was, int64_t batch, mig_attempt *a,
+                     mig_error *err) {
+  mig_result *r = &a->result;
+  memset(a, 0, sizeof *a);
+  *a = (mig_attempt){.e = e, .plan = plan, .was = was, .batch = batch};
+  a->key = (mig_run_key){.name = plan->migration->name, .fence = mig_lease_fence(e->lease)};
+  *r = (mig_result){.name = plan->migration->name,
+                    .version = plan->migration->version,
+                    .direction = mig_direction_name(plan->direction),
+                    .transaction = mig_txn_use_name(plan->transaction),
+                    .why_transaction = plan->why_transaction,
+                    .outcome = plan->direction == MIG_UP ? "applied" : "reverted",
+                    .started_unix_ms = mig_now_unix_ms()};
+  int64_t began = mig_now_monotonic_ms();
+  memset(&e->work.counts, 0, sizeof e->work.counts);
+  const mig_begin begin = {.migration = plan->migration,
+                           .direction = plan->direction,
+                           .was = was,
+                           .transaction = plan->transaction == MIG_TXN_USED,
+                           .by = e->settings.by};
+  bool begun = mig_uuid(a->key.id, &a->error) && mig_checkpoint(&e->work, &a->error) &&
+               mig_ledger_begin(e->db, &a->key, &begin, &a->error);
+  bool ok = begun && mig_checks_run(e, "guard", plan->guards, NULL, &a->error);
+  r->validate_ms = mig_now_monotonic_ms() - began;
+  ok = ok && take_snapshot(a, &a->error) && run_steps(a, &a->error);
+  if (!ok && begun)
+    settle_failure(a);
+  else if (!ok)
+    r->outcome = "failed";
+  r->duration_ms = mig_now_monotonic_ms() - began;
+  r->documents_read = e->work.counts.documents_read;
+  r->documents_written = e->work.counts.documents_written;
+  r->bytes_read = e->work.counts.bytes_read;
+  r->bytes_written = e->work.counts.bytes_written;
+  r->snapshot_id = a->snapshot.id;
+  r->snapshot_path = a->snapshot.path;
+  r->snapshot_bytes = (int64_t)a->snapshot.bytes;
+  r->displaced_path = a->displaced_path;
+  r->error = ok ? NULL : &a->error;
+  if (begun && a->error.code != MIG_E_LEASE) add_event(a);
+  if (!ok && err) *err = a->error;
+  return ok;
+}
+
+void mig_attempt_clear(mig_attempt *a) {
+  mig_snapshot_info_clear(&a->snapshot);
+  mig_free(a->displaced_path);
+  a->displaced_path = NULL;
+}

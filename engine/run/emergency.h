@@ -1,0 +1,37 @@
+/*
+ * emergency.h - a snapshot or a restore by hand
+ *
+ * A restore by hand is journalled in migrationlocks ({_id: "mig.restore"}, which never runs out): when it is killed,
+ * `mig recover` runs it again until it converges. It holds the lease, saves what it overwrites (a safety snapshot of
+ * the present state, unless that is switched off) and writes an event.
+ */
+#ifndef MIG_RUN_EMERGENCY_H
+#define MIG_RUN_EMERGENCY_H
+
+#include "backup/restore.h"
+#include "run/engine.h"
+
+/* collections NULL: the whole database. */
+bool mig_emergency_snapshot(mig_engine *e, const char *const *collections, mig_snapshot_info *out, mig_error *err);
+
+typedef struct mig_emergency_options {
+  const char *snapshot; /* id in the store, or a path */
+  mig_strategy strategy;
+  const char *const *only;
+  bool dry_run, no_safety_snapshot;
+} mig_emergency_options;
+
+typedef struct mig_emergency_report {
+  mig_restore_report restore;
+  mig_snapshot_info safety; /* zero when none was taken */
+  char *path, *reverted;    /* reverted: the migration whose ledger entry went back to "reverted" with its data */
+} mig_emergency_report;
+
+bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_emergency_report *out, mig_error *err);
+void mig_emergency_report_clear(mig_emergency_report *r);
+
+bool mig_emergency_pending(mig_db *db, bool *pending, mig_error *err);
+/* Runs an interrupted restore by hand again. The caller holds the lease. *settled: there was one. */
+bool mig_emergency_recover(mig_engine *e, bool *settled, mig_error *err);
+
+#endif

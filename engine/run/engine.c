@@ -1,0 +1,125 @@
+#include "run/engine.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/crash.h"
+#include "run/emergency.h"
+#include "validators/guard.h"
+
+static bool copy_settings(const mig_settings *in, mig_settings *out, mig_error *err) {
+  *out = *in;
+  const struct passwd *user = in->by ? NULL : getpwuid(geteuid());
+  const char *by = in->by ? in->by : user ? user->pw_name : "unknown";
+  out->uri = NULL; /* the connection holds it; nobody else needs it */
+  out->database = NULL;
+  out->migrations = mig_strdup(in->migrations ? in->migrations : "migrations");
+  out->store = mig_strdup(in->store ? in->store : "snapshots");
+  out->by = mig_strdup(by);
+  if (out->txn_max_documents <= 0) out->txn_max_documents = 10000;
+  return (out->migrations && out->store && out->by) || mig_no_memory(err, "settings");
+}
+
+static bool checkpoint(void *arg, mig_error *err) {
+  mig_engine *e = arg;
+  if (e->settings.stop && *e->settings.stop && !e->undoing) {
+    mig_fail(err, MIG_E_INTERRUPTED, "interrupted by a signal");
+    return mig_why(err, "what was begun is undone");
+  }
+  return !e->lease || mig_lease_check(e->lease, err);
+}
+
+/* Retryable writes only where they are really applied once: that is known after the first look. */
+static bool reconnect_if_retryable(mig_engine *e, mig_error *err) {
+  if (!mig_caps_has(&e->caps, MIG_CAP_RETRYABLE_WRITES)) return true;
+  const bool yes = true;
+  mig_db *db = NULL;
+  if (!mig_db_again(e->db, &yes, &db, err)) return false;
+  mig_db_close(e->db);
+  e->db = e->work.db = db;
+  return true;
+}
+
+bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
+  *out = NULL;
+  mig_engine *e = mig_alloc(sizeof *e);
+  if (!e) return mig_no_memory(err, "engine");
+  const mig_db_options options = {.uri = settings->uri, .database = settings->database};
+  bool ok = copy_settings(settings, &e->settings, err) && mig_db_open(&options, &e->db, err) &&
+            mig_caps_probe(e->db, MIG_PROBE_READ, &e->caps, err) && reconnect_if_retryable(e, err);
+  if (!ok) {
+    mig_close(e);
+    return false;
+  }
+  e->work = (mig_work){
+      .db = e->db, .caps = &e->caps, .observer = &e->settings.observer, .checkpoint = checkpoint, .checkpoint_arg = e};
+  *out = e;
+  return true;
+}
+
+void mig_close(mig_engine *e) {
+  if (!e) return;
+  mig_engine_unlock(e);
+  mig_folder_free(e->folder);
+  mig_store_close(e->store);
+  mig_db_close(e->db);
+  mig_free((char *)(uintptr_t)e->settings.migrations);
+  mig_free((char *)(uintptr_t)e->settings.store);
+  mig_free((char *)(uintptr_t)e->settings.by);
+  mig_free(e);
+}
+
+const mig_observer *mig_engine_observer(const mig_engine *e) {
+  return &e->settings.observer;
+}
+
+bool mig_engine_folder(mig_engine *e, mig_error *err) {
+  return e->folder || mig_folder_load(e->settings.migrations, mig_guard_check_syntax, &e->folder, err);
+}
+
+bool mig_engine_store(mig_engine *e, mig_error *err) {
+  return e->store || mig_store_open(e->settings.store, true, &e->store, err);
+}
+
+bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err) {
+  const mig_lease_options options = {.ttl_ms = e->settings.lease_ttl_ms, .reason = reason};
+  if (e->lease) return true;
+  bool knew = e->caps.has[MIG_CAP_RETRYABLE_WRITES] != MIG_UNKNOWN;
+  if (!mig_lease_take(e->db, &options, &e->lease, err)) return false;
+  mig_crash_point(MIG_CRASH_LEASE_TAKEN);
+  bool ok = mig_caps_probe(e->db, MIG_PROBE_TRY, &e->caps, err);
+  if (ok && !knew && mig_caps_has(&e->caps, MIG_CAP_RETRYABLE_WRITES)) {
+    /* the lease hangs on the connection: give it back, connect anew, take it again */
+    mig_engine_unlock(e);
+    ok = reconnect_if_retryable(e, err) && mig_lease_take(e->db, &options, &e->lease, err);
+  }
+  ok = ok && mig_ledger_prepare(e->db, err);
+  if (!ok) mig_engine_unlock(e);
+  return ok;
+}
+
+void mig_engine_unlock(mig_engine *e) {
+  if (e->lease) mig_crash_point(MIG_CRASH_UNLOCK_BEFORE);
+  mig_lease_release(e->lease);
+  e->lease = NULL;
+}
+
+bool mig_engine_refuse_unfinished(mig_engine *e, mig_error *err) {
+  mig_ledger *ledger = NULL;
+  const char *name = NULL;
+  bool restoring = false;
+  if (!mig_ledger_load(e->db, &ledger, err)) return false;
+  for (size_t i = 0; i < ledger->count && !name; i++)
+    if (ledger->items[i].status == MIG_STATUS_RUNNING) name = ledger->items[i].name;
+  bool ok = name != NULL || mig_emergency_pending(e->db, &restoring, err);
+  if (ok && (name || restoring)) {
+    mig_fail(err, MIG_E_UNFINISHED, "an interrupted run waits: %s", name ? name : "a restore by hand");
+    mig_why(err, "its runner stopped before it was finished");
+    ok = mig_hint(err, "run `mig recover` first: it finishes or undoes it");
+  }
+  mig_ledger_free(ledger);
+  return ok;
+}

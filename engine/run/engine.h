@@ -1,0 +1,36 @@
+/*
+ * engine.h - what every run has at hand: connection, capabilities, migrations, store, lease
+ *
+ *     mig_open --> [mig_engine_folder, mig_engine_store] --> mig_engine_lock ... mig_engine_unlock --> mig_close
+ *
+ * Only between lock and unlock may anything be written. The work handed to steps, guards, snapshots and restores is
+ * engine->work: its checkpoint fails when the lease is lost or a signal came.
+ */
+#ifndef MIG_RUN_ENGINE_H
+#define MIG_RUN_ENGINE_H
+
+#include "backup/store.h"
+#include "migrations/migration.h"
+#include "run/lease.h"
+#include "run/ledger.h"
+
+struct mig_engine {
+  mig_settings settings; /* strings are our copies */
+  mig_db *db;
+  mig_caps caps;
+  mig_store *store;
+  mig_folder *folder;
+  mig_lease *lease;
+  mig_work work;
+  bool undoing; /* while data is put back a (first) signal does not stop us */
+};
+
+bool mig_engine_folder(mig_engine *e, mig_error *err);                   /* loads the migrations once */
+bool mig_engine_store(mig_engine *e, mig_error *err);                    /* opens the store, makes the folder */
+bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err); /* lease, capabilities, ledger */
+void mig_engine_unlock(mig_engine *e);
+const mig_observer *mig_engine_observer(const mig_engine *e);
+/* MIG_E_UNFINISHED when the ledger or a manual restore's journal shows an interrupted run. */
+bool mig_engine_refuse_unfinished(mig_engine *e, mig_error *err);
+
+#endif

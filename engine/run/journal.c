@@ -1,0 +1,170 @@
+/* The writes of a run to the ledger: conditioned on its id and token, acknowledged by the majority. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/crash.h"
+#include "base/names.h"
+#include "run/host.h"
+#include "run/ledger.h"
+
+static bool update(mig_db *db, const bson_t *filter, const bson_t *change, bool upsert, int64_t *matched,
+                   mig_error *err) {
+  bson_t reply;
+  bson_t *command = BCON_NEW("update", BCON_UTF8(MIG_LEDGER), "updates", "[", "{", "q", BCON_DOCUMENT(filter), "u",
+                             BCON_DOCUMENT(change), "upsert", BCON_BOOL(upsert), "}", "]");
+  bool ok = mig_db_command(db, MIG_WRITE, command, &reply, err);
+  *matched = 0;
+  if (ok && !mig_bson_int(&reply, "n", matched))
+    ok = mig_fail(err, MIG_E_SERVER, "update %s: no count in the reply", MIG_LEDGER);
+  bson_destroy(&reply);
+  bson_destroy(command);
+  return ok;
+}
+
+/* The run that holds this token, or none yet: what a runner with an older token must not match. */
+static void append_fence(bson_t *filter, int64_t fence) {
+  bson_t any, each, less;
+  BSON_APPEND_ARRAY_BEGIN(filter, "$or", &any);
+  BSON_APPEND_DOCUMENT_BEGIN(&any, "0", &each);
+  BSON_APPEND_DOCUMENT_BEGIN(&each, "run.fence", &less);
+  BSON_APPEND_INT64(&less, "$lte", fence);
+  bson_append_document_end(&each, &less);
+  bson_append_document_end(&any, &each);
+  BSON_APPEND_DOCUMENT_BEGIN(&any, "1", &each);
+  BSON_APPEND_DOCUMENT_BEGIN(&each, "run.fence", &less);
+  BSON_APPEND_BOOL(&less, "$exists", false);
+  bson_append_document_end(&each, &less);
+  bson_append_document_end(&any, &each);
+  bson_append_array_end(filter, &any);
+}
+
+static bool overtaken(const mig_run_key *key, mig_error *err) {
+  mig_fail(err, MIG_E_LEASE, "the ledger entry of %s belongs to another run now", key->name);
+  mig_why(err, "this run (%s, token %lld) was taken over", key->id, (long long)key->fence);
+  return mig_hint(err, "nothing more was written; `mig status` tells what the other runner did");
+}
+
+static void append_opt(bson_t *set, const char *key, const char *text) {
+  if (text) BSON_APPEND_UTF8(set, key, text);
+}
+
+bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *b, mig_error *err) {
+  const mig_migration *m = b->migration;
+  int64_t now = 0, matched = 0;
+  mig_host host;
+  mig_host_self(&host);
+  if (!mig_db_server_now(db, &now, err)) return false;
+  bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER, set, run, on_insert, not_running;
+  BSON_APPEND_UTF8(&filter, "name", m->name);
+  BSON_APPEND_DOCUMENT_BEGIN(&filter, "status", &not_running);
+  BSON_APPEND_UTF8(&not_running, "$ne", mig_status_name(MIG_STATUS_RUNNING));
+  bson_append_document_end(&filter, &not_running);
+  append_fence(&filter, key->fence);
+
+  BSON_APPEND_DOCUMENT_BEGIN(&change, "$set", &set);
+  BSON_APPEND_UTF8(&set, "status", mig_status_name(MIG_STATUS_RUNNING));
+  append_opt(&set, "version", m->version);
+  append_opt(&set, "description", m->description);
+  append_opt(&set, "author", m->author);
+  BSON_APPEND_UTF8(&set, "kind", "declarative");
+  BSON_APPEND_BOOL(&set, "reversible", m->reversible);
+  if (b->direction == MIG_UP) BSON_APPEND_UTF8(&set, "checksum", m->checksum);
+  BSON_APPEND_DOCUMENT(&set, "metadata", m->metadata);
+  BSON_APPEND_DOCUMENT_BEGIN(&set, "run", &run);
+  BSON_APPEND_UTF8(&run, "id", key->id);
+  BSON_APPEND_UTF8(&run, "phase", mig_phase_name(MIG_PHASE_GUARDS));
+  BSON_APPEND_UTF8(&run, "direction", mig_direction_name(b->direction));
+  BSON_APPEND_UTF8(&run, "was", mig_status_name(b->was));
+  BSON_APPEND_BOOL(&run, "transaction", b->transaction);
+  BSON_APPEND_INT64(&run, "fence", key->fence);
+  BSON_APPEND_UTF8(&run, "host", host.name);
+  BSON_APPEND_INT64(&run, "pid", host.pid);
+  append_opt(&run, "by", b->by);
+  BSON_APPEND_DATE_TIME(&run, "startedAt", now);
+  bson_append_document_end(&set, &run);
+  BSON_APPEND_DATE_TIME(&set, "updatedAt", now);
+  bson_append_document_end(&change, &set);
+  BSON_APPEND_DOCUMENT_BEGIN(&change, "$setOnInsert", &on_insert);
+  BSON_APPEND_DATE_TIME(&on_insert, "createdAt", now);
+  bson_append_document_end(&change, &on_insert);
+
+  mig_crash_point(MIG_CRASH_JOURNAL_BEFORE);
+  bool ok = update(db, &filter, &change, true, &matched, err);
+  mig_crash_point(MIG_CRASH_JOURNAL_AFTER);
+  if (!ok && err && err->server_code == 11000) overtaken(key, err);
+  bson_destroy(&filter);
+  bson_destroy(&change);
+  return ok;
+}
+
+/* {$set: {status?, run.phase, updatedAt, ...set}} where it is still our run. */
+static bool advance(mig_db *db, const mig_run_key *key, const char *status, mig_phase phase, const bson_t *extra,
+                    mig_error *err) {
+  int64_t now = 0, matched = 0;
+  if (!mig_db_server_now(db, &now, err)) return false;
+  bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER, set;
+  BSON_APPEND_UTF8(&filter, "name", key->name);
+  BSON_APPEND_UTF8(&filter, "status", mig_status_name(MIG_STATUS_RUNNING));
+  BSON_APPEND_UTF8(&filter, "run.id", key->id);
+  BSON_APPEND_INT64(&filter, "run.fence", key->fence);
+  BSON_APPEND_DOCUMENT_BEGIN(&change, "$set", &set);
+  if (status) BSON_APPEND_UTF8(&set, "status", status);
+  BSON_APPEND_UTF8(&set, "run.phase", mig_phase_name(phase));
+  BSON_APPEND_DATE_TIME(&set, "updatedAt", now);
+  if (extra) bson_concat(&set, extra);
+  bson_append_document_end(&change, &set);
+  bool ok = update(db, &filter, &change, false, &matched, err);
+  bson_destroy(&filter);
+  bson_destroy(&change);
+  return ok && (matched == 1 || overtaken(key, err));
+}
+
+bool mig_ledger_phase(mig_db *db, const mig_run_key *key, mig_phase phase, const bson_t *set, mig_error *err) {
+  mig_crash_point(MIG_CRASH_JOURNAL_BEFORE);
+  bool ok = advance(db, key, NULL, phase, set, err);
+  mig_crash_point(MIG_CRASH_JOURNAL_AFTER);
+  return ok;
+}
+
+bool mig_ledger_end(mig_db *db, const mig_run_key *key, mig_status status, const bson_t *set, mig_error *err) {
+  bool inside = mig_db_in_transaction(db);
+  if (!inside) mig_crash_point(MIG_CRASH_RECORD_BEFORE);
+  bool ok = advance(db, key, mig_status_name(status), MIG_PHASE_DONE, set, err);
+  if (!inside) mig_crash_point(MIG_CRASH_RECORD_AFTER);
+  return ok;
+}
+
+bool mig_ledger_take_over(mig_db *db, const mig_entry *unfinished, int64_t fence, bool *taken, mig_error *err) {
+  mig_host host;
+  int64_t matched = 0;
+  mig_host_self(&host);
+  bson_t *filter = BCON_NEW("name", BCON_UTF8(unfinished->name), "status", BCON_UTF8("running"), "run.id",
+                            BCON_UTF8(unfinished->run.id), "run.fence", "{", "$lte", BCON_INT64(fence), "}");
+  bson_t *change = BCON_NEW("$set", "{", "run.fence", BCON_INT64(fence), "run.recoveredBy", BCON_UTF8(host.name),
+                            "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()), "}");
+  bool ok = update(db, filter, change, false, &matched, err);
+  *taken = ok && matched == 1;
+  bson_destroy(filter);
+  bson_destroy(change);
+  return ok;
+}
+
+bool mig_ledger_set(mig_db *db, const char *name, int64_t fence, const bson_t *set, mig_error *err) {
+  int64_t now = 0, matched = 0;
+  if (!mig_db_server_now(db, &now, err)) return false;
+  bson_t filter = BSON_INITIALIZER;
+  BSON_APPEND_UTF8(&filter, "name", name);
+  append_fence(&filter, fence);
+  bson_t *change = BCON_NEW("$set", BCON_DOCUMENT(set), "$setOnInsert", "{", "createdAt", BCON_DATE_TIME(now), "}");
+  bool ok = update(db, &filter, change, true, &matched, err);
+  bson_destroy(change);
+  bson_destroy(&filter);
+  return ok;
+}
+
+bool mig_events_add(mig_db *db, const bson_t *event, mig_error *err) {
+  const bson_t *documents[] = {event};
+  const mig_insert insert = {.collection = MIG_EVENTS, .documents = documents, .count = 1};
+  return mig_db_insert(db, &insert, err);
+}

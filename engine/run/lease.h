@@ -1,0 +1,42 @@
+/*
+ * lease.h - one runner at a time: a lock in migrationlocks with a deadline on the server's clock and a fencing token
+ *
+ *     mig_lease_take --> mig_lease_check ... (refreshed by its own thread) --> mig_lease_release
+ *
+ * Taken by one atomic update; a lease that has run out, or whose holder is a dead process of this very machine, may be
+ * taken over. The token grows with every take. check() fails for ever once the lease is lost: then nothing more may be
+ * written, and recovery belongs to the next holder.
+ * Errors: MIG_E_LEASE says who holds it and since when.
+ * Threads: check() and release() from the thread that took it; the refresh thread has its own connection.
+ */
+#ifndef MIG_RUN_LEASE_H
+#define MIG_RUN_LEASE_H
+
+#include "base/db.h"
+
+typedef struct mig_lease mig_lease;
+
+typedef struct mig_lease_options {
+  int64_t ttl_ms;     /* 0: 30 minutes; refreshed every sixth of it */
+  const char *reason; /* "up", "restore ..." */
+} mig_lease_options;
+
+bool mig_lease_take(mig_db *db, const mig_lease_options *options, mig_lease **out, mig_error *err);
+int64_t mig_lease_fence(const mig_lease *l);
+/* Looks at the deadline, and about once a second at the server. */
+bool mig_lease_check(mig_lease *l, mig_error *err);
+/* The first write of a transaction: a lease that was taken away makes the commit fail. */
+bool mig_lease_touch(mig_lease *l, mig_error *err);
+void mig_lease_release(mig_lease *l); /* frees it, too; NULL is fine */
+
+typedef struct mig_lease_state {
+  bool locked, expired, holder_dead; /* holder_dead: a process of this machine that is gone */
+  char by[40], host[80], reason[120];
+  int64_t pid, fence, locked_unix_ms, expires_unix_ms;
+} mig_lease_state;
+
+bool mig_lease_look(mig_db *db, mig_lease_state *out, mig_error *err);
+/* Takes it away from whoever holds it. *was tells who that was. */
+bool mig_lease_force_unlock(mig_db *db, mig_lease_state *was, mig_error *err);
+
+#endif

@@ -1,0 +1,120 @@
+/* What an interrupted run left is finished or undone: the ledger says which. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "run/attempt.h"
+#include "run/emergency.h"
+#include "run/recover.h"
+
+static bool finish(mig_engine *e, const mig_run_key *key, const mig_entry *entry, const char *error, bool restored,
+                   mig_error *err) {
+  const mig_snapshot_ref *snapshot = &entry->run.snapshot;
+  bson_t *set = BCON_NEW("error", BCON_UTF8(error), "restored", BCON_BOOL(restored));
+  if (snapshot->id && snapshot->path && snapshot->sha256)
+    BCON_APPEND(set, "snapshot", "{", "id", BCON_UTF8(snapshot->id), "path", BCON_UTF8(snapshot->path), "sha256",
+                BCON_UTF8(snapshot->sha256), "bytes", BCON_INT64(snapshot->bytes), "}");
+  mig_status back = entry->run.direction == MIG_DOWN ? entry->run.was : MIG_STATUS_FAILED;
+  bool ok = mig_ledger_end(e->db, key, back, set, err);
+  bson_destroy(set);
+  return ok;
+}
+
+static void add_event(mig_engine *e, const mig_entry *entry, const char *outcome, const char *error,
+                      const char *displaced) {
+  mig_error ignored;
+  bson_t *event =
+      BCON_NEW("run", BCON_UTF8(entry->run.id), "name", BCON_UTF8(entry->name), "version",
+               BCON_UTF8(entry->version ? entry->version : ""), "direction", BCON_UTF8("restore"), "outcome",
+               BCON_UTF8(outcome), "startedAt", BCON_DATE_TIME(mig_now_unix_ms()), "by", BCON_UTF8(e->settings.by),
+               "host", BCON_UTF8(entry->run.host ? entry->run.host : ""), "error", BCON_UTF8(error), "snapshot",
+               BCON_UTF8(entry->run.snapshot.id ? entry->run.snapshot.id : ""));
+  if (displaced) BSON_APPEND_UTF8(event, "displaced", displaced);
+  if (!mig_events_add(e->db, event, &ignored))
+    mig_say(mig_engine_observer(e), MIG_WARNING, "the event of this recovery could not be written: %s", ignored.why);
+  bson_destroy(event);
+}
+
+static bool put_back(mig_engine *e, const mig_run_key *key, const mig_entry *entry, char **displaced, bool *identical,
+                     mig_error *err) {
+  int64_t documents = 0;
+  if (!entry->run.snapshot.path) {
+    mig_fail(err, MIG_E_NOT_RESTORED, "%s was interrupted, and it ran without a snapshot", entry->name);
+    mig_why(err, "nothing can be restored by itself; its steps may have run in part");
+    return mig_hint(err, "look at the data; then say how it is: mig mark %s --applied or --pending", entry->name);
+  }
+  bool ok = mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err) &&
+            mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering",
+                         displaced, &documents, identical, err);
+  if (!ok && err && err->code != MIG_E_LEASE) {
+    err->code = MIG_E_NOT_RESTORED;
+    if (!err->hint[0] || err->network)
+      mig_hint(err, "see to the cause and run `mig recover` again; the snapshot is %s", entry->run.snapshot.path);
+  }
+  return ok;
+}
+
+static bool settle(mig_engine *e, const mig_entry *entry, const mig_listener *listener, mig_error *err) {
+  mig_run_key key = {.name = entry->name, .fence = mig_lease_fence(e->lease)};
+  bool taken = false, identical = true;
+  char *displaced = NULL, text[300];
+  snprintf(key.id, sizeof key.id, "%s", entry->run.id);
+  /* waits for a transaction that is still open on the entry; then the entry tells whether it has committed */
+  if (!mig_ledger_take_over(e->db, entry, key.fence, &taken, err)) return false;
+  bool nothing_written =
+      entry->run.phase <= MIG_PHASE_SNAPSHOT || (entry->run.transaction && entry->run.phase == MIG_PHASE_STEPS);
+  bool ok = true;
+  const char *outcome = "failed";
+  if (!taken) {
+    outcome = entry->run.direction == MIG_UP ? "applied" : "reverted"; /* it had committed after all */
+    snprintf(text, sizeof text, "%s", "");
+  } else if (nothing_written) {
+    snprintf(text, sizeof text, "interrupted in phase \"%s\"; nothing was changed", mig_phase_name(entry->run.phase));
+    ok = finish(e, &key, entry, text, false, err);
+  } else {
+    snprintf(text, sizeof text, "interrupted in phase \"%s\"; the data was put back", mig_phase_name(entry->run.phase));
+    ok = put_back(e, &key, entry, &displaced, &identical, err) && finish(e, &key, entry, text, !identical, err);
+    outcome = identical ? "failed" : "restored";
+  }
+  if (ok) {
+    add_event(e, entry, outcome, text, displaced);
+    mig_say(mig_engine_observer(e), MIG_INFO, "%s: %s", entry->name, text[0] ? text : "had finished after all");
+    mig_result result = {.name = entry->name,
+                         .version = entry->version,
+                         .direction = mig_direction_name(entry->run.direction),
+                         .outcome = outcome,
+                         .transaction = entry->run.transaction ? "used" : "off",
+                         .snapshot_id = entry->run.snapshot.id,
+                         .snapshot_path = entry->run.snapshot.path,
+                         .snapshot_bytes = entry->run.snapshot.bytes,
+                         .started_unix_ms = entry->run.started_unix_ms,
+                         .displaced_path = displaced};
+    if (listener && listener->result) listener->result(listener->arg, &result);
+  }
+  mig_free(displaced);
+  return ok;
+}
+
+bool mig_recover_locked(mig_engine *e, const mig_listener *listener, int64_t *settled, mig_error *err) {
+  mig_ledger *ledger = NULL;
+  bool restore = false;
+  int64_t n = 0;
+  bool ok = mig_ledger_load(e->db, &ledger, err);
+  for (size_t i = 0; ok && i < ledger->count; i++) {
+    if (ledger->items[i].status != MIG_STATUS_RUNNING) continue;
+    ok = mig_checkpoint(&e->work, err) && settle(e, &ledger->items[i], listener, err);
+    if (ok) n++;
+  }
+  ok = ok && mig_emergency_recover(e, &restore, err);
+  if (ok && restore) n++;
+  if (settled) *settled = n;
+  mig_ledger_free(ledger);
+  return ok;
+}
+
+bool mig_recover(mig_engine *e, const mig_listener *listener, int64_t *settled, mig_error *err) {
+  if (settled) *settled = 0;
+  bool ok = mig_engine_lock(e, "recover", err) && mig_recover_locked(e, listener, settled, err);
+  mig_engine_unlock(e);
+  return ok;
+}

@@ -1,0 +1,118 @@
+/* mig_up and mig_down: choose, lock, choose again, and run one attempt after the other. */
+#include <string.h>
+
+#include "run/attempt.h"
+#include "run/checks.h"
+#include "run/emergency.h"
+#include "run/forecast.h"
+#include "run/recover.h"
+#include "run/select.h"
+
+typedef struct batch_run {
+  mig_engine *e;
+  mig_direction direction;
+  const mig_up_options *up;
+  const mig_down_options *down;
+  const mig_listener *listener;
+  mig_ledger *ledger;
+  mig_choice *choices;
+  size_t count;
+} batch_run;
+
+static bool choose(batch_run *r, mig_error *err) {
+  mig_free(r->choices);
+  mig_ledger_free(r->ledger);
+  r->choices = NULL;
+  r->ledger = NULL;
+  r->count = 0;
+  if (!mig_ledger_load(r->e->db, &r->ledger, err)) return false;
+  return r->direction == MIG_UP ? mig_select_up(r->e, r->ledger, r->up, &r->choices, &r->count, err)
+                                : mig_select_down(r->e, r->ledger, r->down, &r->choices, &r->count, err);
+}
+
+static bool unfinished(const batch_run *r, bool *yes, mig_error *err) {
+  *yes = false;
+  for (size_t i = 0; i < r->ledger->count; i++) *yes = *yes || r->ledger->items[i].status == MIG_STATUS_RUNNING;
+  return *yes || mig_emergency_pending(r->e->db, yes, err);
+}
+
+static int64_t next_batch(const mig_ledger *l) {
+  int64_t last = 0;
+  for (size_t i = 0; i < l->count; i++)
+    if (l->items[i].batch > last) last = l->items[i].batch;
+  return last + 1;
+}
+
+static bool run_one(batch_run *r, const mig_choice *choice, int64_t batch, mig_error *err) {
+  mig_plan plan;
+  mig_attempt attempt;
+  mig_status was = choice->entry ? choice->entry->status : MIG_STATUS_PENDING;
+  if (!mig_plan_make(r->e, choice->migration, r->direction, &plan, err))
+    return mig_fail_at(err, "%s", choice->migration->name);
+  bool ok = mig_attempt_run(r->e, &plan, was, batch, &attempt, err);
+  if (r->listener && r->listener->result) r->listener->result(r->listener->arg, &attempt.result);
+  mig_attempt_clear(&attempt);
+  mig_plan_clear(&plan);
+  return ok;
+}
+
+/* After a clean failure the next migration may be tried; after anything else nothing more is done. */
+static bool may_go_on(const batch_run *r, const mig_error *err) {
+  if (r->direction != MIG_UP || !r->up->continue_on_error) return false;
+  int code = mig_code_exit(err->code);
+  return (code == 1 && !err->network) || code == 3;
+}
+
+static bool run_locked(batch_run *r, int64_t *ran, mig_error *err) {
+  bool waits = false;
+  mig_error first = {0};
+  if (!unfinished(r, &waits, err)) return false;
+  if (waits) {
+    if (r->direction == MIG_DOWN) return mig_engine_refuse_unfinished(r->e, err);
+    mig_say(mig_engine_observer(r->e), MIG_WARNING, "an earlier run was interrupted: settling it first");
+    if (!mig_recover_locked(r->e, r->listener, NULL, err)) return false;
+  }
+  if (!choose(r, err)) return false;
+  int64_t batch = next_batch(r->ledger);
+  for (size_t i = 0; i < r->count; i++) {
+    mig_error local = {0};
+    if (run_one(r, &r->choices[i], batch, &local)) {
+      (*ran)++;
+      continue;
+    }
+    if (first.code == MIG_OK || mig_code_exit(local.code) == 4) first = local;
+    if (!may_go_on(r, &local)) break;
+  }
+  if (first.code == MIG_OK) return true;
+  if (err) *err = first;
+  return false;
+}
+
+static bool run_batch(batch_run *r, bool dry_run, int64_t *ran, mig_error *err) {
+  int64_t own = 0;
+  bool waits = false;
+  if (!ran) ran = &own;
+  *ran = 0;
+  bool ok = mig_engine_folder(r->e, err) && choose(r, err) && unfinished(r, &waits, err);
+  if (ok && waits && (dry_run || r->direction == MIG_DOWN)) ok = mig_engine_refuse_unfinished(r->e, err);
+  if (ok && dry_run) {
+    ok = mig_forecast_run(r->e, r->direction, r->choices, r->count, r->listener, err);
+  } else if (ok && (r->count > 0 || waits)) {
+    ok = mig_engine_lock(r->e, mig_direction_name(r->direction), err) && choose(r, err) && run_locked(r, ran, err);
+    mig_engine_unlock(r->e);
+  }
+  mig_free(r->choices);
+  mig_ledger_free(r->ledger);
+  return ok;
+}
+
+bool mig_up(mig_engine *e, const mig_up_options *options, const mig_listener *listener, int64_t *ran, mig_error *err) {
+  batch_run r = {.e = e, .direction = MIG_UP, .up = options, .listener = listener};
+  return run_batch(&r, options->dry_run, ran, err);
+}
+
+bool mig_down(mig_engine *e, const mig_down_options *options, const mig_listener *listener, int64_t *ran,
+              mig_error *err) {
+  batch_run r = {.e = e, .direction = MIG_DOWN, .down = options, .listener = listener};
+  return run_batch(&r, options->dry_run, ran, err);
+}

@@ -1,0 +1,160 @@
+#include "run/select.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/names.h"
+
+static bool applied(const mig_entry *e) {
+  return e && e->status == MIG_STATUS_APPLIED;
+}
+
+static bool modified(const mig_migration *m, const mig_entry *e) {
+  return m && applied(e) && e->checksum && strcmp(m->checksum, e->checksum) != 0;
+}
+
+static int by_name(const void *a, const void *b) {
+  const mig_finding *x = a, *y = b;
+  return mig_name_order(x->migration ? x->migration->name : x->entry->name,
+                        y->migration ? y->migration->name : y->entry->name);
+}
+
+bool mig_select_all(const mig_engine *e, const mig_ledger *ledger, mig_finding **out, size_t *count, mig_error *err) {
+  const mig_folder *folder = e->folder;
+  size_t n = 0;
+  *out = NULL;
+  *count = 0;
+  mig_finding *list = mig_alloc((folder->count + ledger->count + 1) * sizeof *list);
+  if (!list) return mig_no_memory(err, "status");
+  for (size_t i = 0; i < folder->count; i++) {
+    const mig_migration *m = folder->items[i];
+    const mig_entry *entry = mig_ledger_find(ledger, m->name);
+    list[n++] = (mig_finding){.migration = m,
+                              .entry = entry,
+                              .status = entry ? entry->status : MIG_STATUS_PENDING,
+                              .modified = modified(m, entry)};
+  }
+  for (size_t i = 0; i < ledger->count; i++) {
+    const mig_entry *entry = &ledger->items[i];
+    bool known = false;
+    for (size_t k = 0; k < folder->count && !known; k++) known = strcmp(folder->items[k]->name, entry->name) == 0;
+    if (!known)
+      list[n++] =
+          (mig_finding){.entry = entry, .status = entry->status, .missing = entry->status == MIG_STATUS_APPLIED};
+  }
+  qsort(list, n, sizeof *list, by_name);
+  bool later_applied = false;
+  for (size_t i = n; i-- > 0;) {
+    if (list[i].status == MIG_STATUS_APPLIED)
+      later_applied = true;
+    else
+      list[i].out_of_order = later_applied && list[i].migration && list[i].status != MIG_STATUS_RUNNING;
+  }
+  *out = list;
+  *count = n;
+  return true;
+}
+
+static bool refuse_modified(const mig_migration *m, const mig_entry *e, mig_error *err) {
+  mig_fail(err, MIG_E_CHECK, "%s was modified after it was applied", m->path);
+  mig_why(err, "its checksum is %.12s..., the ledger says %.12s...", m->checksum, e->checksum);
+  return mig_hint(err, "put the file back as it was and write a new migration for the change");
+}
+
+static bool unknown_name(const mig_engine *e, const char *name, mig_error *err) {
+  mig_fail(err, MIG_E_USAGE, "there is no migration \"%s\" in %s", name, e->folder->path);
+  const char **names = mig_alloc((e->folder->count + 1) * sizeof *names);
+  const char *near = NULL;
+  for (size_t i = 0; names && i < e->folder->count; i++) names[i] = e->folder->items[i]->name;
+  if (names) near = mig_name_nearest(name, names);
+  mig_free(names);
+  return near ? mig_hint(err, "did you mean %s? `mig list` shows them all", near)
+              : mig_hint(err, "`mig list` shows them all");
+}
+
+bool mig_select_up(const mig_engine *e, const mig_ledger *ledger, const mig_up_options *o, mig_choice **out,
+                   size_t *count, mig_error *err) {
+  const mig_folder *folder = e->folder;
+  const char *wanted = o->only ? o->only : o->to;
+  const mig_migration *last = wanted ? mig_folder_find(folder, wanted) : NULL;
+  size_t n = 0;
+  *out = NULL;
+  *count = 0;
+  if (wanted && !last) return unknown_name(e, wanted, err);
+  mig_choice *list = mig_alloc((folder->count + 1) * sizeof *list);
+  if (!list) return mig_no_memory(err, "plan");
+  for (size_t i = 0; i < folder->count; i++) {
+    const mig_migration *m = folder->items[i];
+    const mig_entry *entry = mig_ledger_find(ledger, m->name);
+    if (modified(m, entry)) {
+      mig_free(list);
+      return refuse_modified(m, entry, err);
+    }
+    bool chosen = !applied(entry) && (!o->only || m == last) && (o->steps <= 0 || n < (size_t)o->steps);
+    if (chosen) list[n++] = (mig_choice){.migration = m, .entry = entry};
+    if (!o->only && m == last) break;
+  }
+  *out = list;
+  *count = n;
+  return true;
+}
+
+static int newest_first(const void *a, const void *b) {
+  const mig_entry *x = *(const mig_entry *const *)a, *y = *(const mig_entry *const *)b;
+  if (x->applied_unix_ms != y->applied_unix_ms) return x->applied_unix_ms < y->applied_unix_ms ? 1 : -1;
+  return mig_name_order(y->name, x->name);
+}
+
+static bool can_go_down(const mig_engine *e, const mig_entry *entry, mig_choice *out, mig_error *err) {
+  const mig_migration *m = mig_folder_find(e->folder, entry->name);
+  if (!m) {
+    mig_fail(err, MIG_E_CHECK, "the file of %s is missing from %s", entry->name, e->folder->path);
+    return mig_hint(err, "its `down` is needed: put the file back%s%s",
+                    entry->snapshot.id ? ", or restore its snapshot: mig restore " : "",
+                    entry->snapshot.id ? entry->snapshot.id : "");
+  }
+  if (modified(m, entry)) return refuse_modified(m, entry, err);
+  if (!m->reversible) {
+    mig_fail(err, MIG_E_UNSUPPORTED, "%s is not reversible: it has no \"down\"", m->name);
+    if (entry->snapshot.id)
+      return mig_hint(err, "the snapshot from before it can be put back: mig restore %s", entry->snapshot.id);
+    return mig_hint(err, "write a new migration that takes its changes back");
+  }
+  *out = (mig_choice){.migration = m, .entry = entry};
+  return true;
+}
+
+bool mig_select_down(const mig_engine *e, const mig_ledger *ledger, const mig_down_options *o, mig_choice **out,
+                     size_t *count, mig_error *err) {
+  const char *wanted = o->only ? o->only : o->to;
+  const mig_migration *m = wanted ? mig_folder_find(e->folder, wanted) : NULL;
+  const mig_entry *mark = wanted ? mig_ledger_find(ledger, m ? m->name : wanted) : NULL;
+  size_t n = 0, limit = o->all || wanted ? SIZE_MAX : o->steps > 0 ? (size_t)o->steps : 1;
+  *out = NULL;
+  *count = 0;
+  if (wanted && !m && !mark) return unknown_name(e, wanted, err);
+  if (wanted && !applied(mark)) {
+    mig_fail(err, MIG_E_USAGE, "%s is not applied", wanted);
+    return mig_hint(err, "`mig status` shows what is");
+  }
+  const mig_entry **sorted = mig_alloc((ledger->count + 1) * sizeof *sorted);
+  mig_choice *list = mig_alloc((ledger->count + 1) * sizeof *list);
+  bool ok = sorted && list ? true : mig_no_memory(err, "plan");
+  size_t sorted_count = 0;
+  for (size_t i = 0; ok && i < ledger->count; i++)
+    if (applied(&ledger->items[i])) sorted[sorted_count++] = &ledger->items[i];
+  if (ok) qsort(sorted, sorted_count, sizeof *sorted, newest_first);
+  for (size_t i = 0; ok && i < sorted_count && n < limit; i++) {
+    if (o->only && sorted[i] != mark) continue;
+    if (!o->only && o->to && sorted[i] == mark) break; /* it stays */
+    ok = can_go_down(e, sorted[i], &list[n++], err);
+  }
+  mig_free(sorted);
+  if (!ok) {
+    mig_free(list);
+    return false;
+  }
+  *out = list;
+  *count = n;
+  return true;
+}
