@@ -1,0 +1,76 @@
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/parse.h"
+
+volatile sig_atomic_t mig_cli_stop;
+
+static void on_signal(int number) {
+  static const char again[] = "\nstopped at once; run `mig recover`\n";
+  static const char first[] = "\nstopping: what was begun is undone (a second signal stops at once)\n";
+  (void)number;
+  if (mig_cli_stop) {
+    ssize_t ignored = write(STDERR_FILENO, again, sizeof again - 1);
+    (void)ignored;
+    _exit(7); /* an interrupted run waits: the journal covers it */
+  }
+  mig_cli_stop = 1;
+  ssize_t ignored = write(STDERR_FILENO, first, sizeof first - 1);
+  (void)ignored;
+}
+
+void mig_cli_catch_signals(void) {
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, not the end in the middle of a run */
+}
+
+static void finish_json(mig_cli *cli, int exit_code, const mig_error *err) {
+  bson_t line = BSON_INITIALIZER;
+  BSON_APPEND_INT32(&line, "exit", exit_code);
+  if (err->code != MIG_OK) cli_json_error(&line, err);
+  cli_json(cli, &line);
+  bson_destroy(&line);
+}
+
+static void release(mig_cli *cli) {
+  if (cli->config) bson_destroy(cli->config);
+  mig_free(cli->config_path);
+  mig_free(cli->uri);
+  mig_free(cli->db);
+  mig_free(cli->dir);
+  mig_free(cli->store);
+  mig_free(cli->by);
+  mig_free(cli->args);
+  mig_free(cli->only);
+}
+
+int mig_cli_main(int argc, char **argv) {
+  mig_cli cli = {0};
+  mig_error err = {0};
+  const char *no_color = getenv("NO_COLOR");
+  cli.terminal = isatty(STDERR_FILENO);
+  cli.color = cli.terminal && isatty(STDOUT_FILENO) && !(no_color && *no_color);
+  bool ok = mig_cli_parse(&cli, argc, argv, &err);
+  cli.json = cli.opt[OPT_JSON] != NULL;
+  cli.quiet = cli.opt[OPT_QUIET] != NULL;
+  cli.verbose = cli.opt[OPT_VERBOSE] != NULL;
+  if (ok && cli.opt[OPT_HELP])
+    ok = cmd_help_for(&cli, &err);
+  else if (ok)
+    ok = mig_cli_settle(&cli, &err) && cli.command->fn(&cli, &err);
+  cli_progress_end(&cli);
+  int exit_code = ok ? cli.exit_code : mig_code_exit(err.code);
+  if (!ok && exit_code == 0) exit_code = 1;
+  if (!ok) cli_error(&cli, &err);
+  if (cli.json) finish_json(&cli, exit_code, &err);
+  release(&cli);
+  if (fflush(stdout) != 0 && exit_code == 0) exit_code = 1; /* results that could not be written are no success */
+  return exit_code;
+}

@@ -1,0 +1,68 @@
+/* up, run, plan, down, recover. */
+#include <string.h>
+
+#include "cli/commands.h"
+
+static bool finish(mig_cli *cli, bool ok, bool dry_run, int64_t n, const char *did) {
+  if (ok && !dry_run && n == 0)
+    cli_print(cli, "nothing to do\n");
+  else if (ok && !dry_run)
+    cli_print(cli, "%lld %s\n", (long long)n, did);
+  return ok;
+}
+
+static bool up_with(mig_cli *cli, const char *only, bool dry_run, mig_error *err) {
+  mig_engine *e = NULL;
+  mig_up_options o = {
+      .to = cli->opt[OPT_TO], .only = only, .continue_on_error = cli->opt[OPT_CONTINUE] != NULL, .dry_run = dry_run};
+  mig_listener listener = cli_listener(cli);
+  int64_t n = 0;
+  if (!mig_cli_int(cli, OPT_STEPS, 0, &o.steps, err)) return false;
+  mig_cli_catch_signals();
+  bool ok = mig_cli_open(cli, &e, err) && mig_up(e, &o, &listener, &n, err);
+  mig_close(e);
+  return finish(cli, ok, dry_run, n, "applied");
+}
+
+bool cmd_up(mig_cli *cli, mig_error *err) {
+  return up_with(cli, NULL, cli->opt[OPT_DRY_RUN] != NULL, err);
+}
+
+bool cmd_plan(mig_cli *cli, mig_error *err) {
+  return up_with(cli, NULL, true, err);
+}
+
+bool cmd_run(mig_cli *cli, mig_error *err) {
+  return up_with(cli, cli->args[0], cli->opt[OPT_DRY_RUN] != NULL, err);
+}
+
+bool cmd_down(mig_cli *cli, mig_error *err) {
+  mig_engine *e = NULL;
+  mig_down_options o = {.only = cli->arg_count ? cli->args[0] : NULL,
+                        .to = cli->opt[OPT_TO],
+                        .all = cli->opt[OPT_ALL] != NULL,
+                        .dry_run = cli->opt[OPT_DRY_RUN] != NULL};
+  mig_listener listener = cli_listener(cli);
+  int64_t n = 0;
+  if (!mig_cli_int(cli, OPT_STEPS, 0, &o.steps, err)) return false;
+  int ways = (o.only != NULL) + (o.to != NULL) + o.all + (o.steps > 0);
+  if (ways > 1) {
+    mig_fail(err, MIG_E_USAGE, "NAME, --steps, --to and --all exclude each other");
+    return mig_hint(err, "mig help down");
+  }
+  mig_cli_catch_signals();
+  bool ok = mig_cli_open(cli, &e, err) && mig_down(e, &o, &listener, &n, err);
+  mig_close(e);
+  return finish(cli, ok, o.dry_run, n, "reverted");
+}
+
+bool cmd_recover(mig_cli *cli, mig_error *err) {
+  mig_engine *e = NULL;
+  mig_listener listener = cli_listener(cli);
+  int64_t n = 0;
+  mig_cli_catch_signals();
+  bool ok = mig_cli_open(cli, &e, err) && mig_recover(e, &listener, &n, err);
+  mig_close(e);
+  if (ok) cli_print(cli, n ? "%lld settled\n" : "nothing to recover\n", (long long)n);
+  return ok;
+}

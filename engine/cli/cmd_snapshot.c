@@ -1,0 +1,144 @@
+/* snapshot create, list, show, verify. */
+#include "cli/commands.h"
+
+#include "backup/archive_read.h"
+#include "run/emergency.h"
+
+static void json_info(mig_cli *cli, const mig_snapshot_info *s) {
+  bson_t *line = BCON_NEW("snapshot", BCON_UTF8(s->id), "path", BCON_UTF8(s->path), "sha256", BCON_UTF8(s->sha256),
+                          "digest", BCON_UTF8(s->digest), "bytes", BCON_INT64((int64_t)s->bytes), "rawBytes",
+                          BCON_INT64((int64_t)s->raw_bytes), "documents", BCON_INT64((int64_t)s->documents),
+                          "consistency", BCON_UTF8(s->consistency));
+  cli_json(cli, line);
+  bson_destroy(line);
+}
+
+bool cmd_snapshot_create(mig_cli *cli, mig_error *err) {
+  mig_engine *e = NULL;
+  mig_snapshot_info info = {0};
+  char bytes[40], raw[40];
+  mig_cli_catch_signals();
+  bool ok = mig_cli_open(cli, &e, err) && mig_emergency_snapshot(e, cli->only, &info, err);
+  if (ok) {
+    cli_bytes((int64_t)info.bytes, bytes);
+    cli_bytes((int64_t)info.raw_bytes, raw);
+    json_info(cli, &info);
+    cli_print(cli, "%s\n  %llu documents, %s (%s in the archive), consistency: %s\n  digest %s\n  %s\n", info.id,
+              (unsigned long long)info.documents, raw, bytes, info.consistency, info.digest, info.path);
+  }
+  mig_snapshot_info_clear(&info);
+  mig_close(e);
+  return ok;
+}
+
+bool cmd_snapshot_list(mig_cli *cli, mig_error *err) {
+  mig_store *store = NULL;
+  mig_store_item *items = NULL;
+  size_t n = 0;
+  if (!mig_fs_exists(cli->store)) {
+    cli_print(cli, "no snapshots in %s\n", cli->store);
+    return true;
+  }
+  bool ok = mig_store_open(cli->store, false, &store, err) && mig_store_list(store, &items, &n, err);
+  for (size_t i = 0; ok && i < n; i++) {
+    mig_archive *a = NULL;
+    mig_error unreadable = {0};
+    char when[32], bytes[40];
+    bool readable = mig_archive_open(items[i].path, &a, &unreadable);
+    const mig_manifest *m = readable ? mig_archive_contents(a) : NULL;
+    cli_local_time(items[i].created_unix_ms, when);
+    cli_bytes((int64_t)items[i].bytes, bytes);
+    bson_t *line = BCON_NEW("snapshot", BCON_UTF8(items[i].id), "createdAt", BCON_DATE_TIME(items[i].created_unix_ms),
+                            "bytes", BCON_INT64((int64_t)items[i].bytes), "readable", BCON_BOOL(readable), "reason",
+                            BCON_UTF8(m ? m->reason : ""), "documents", BCON_INT64(m ? (int64_t)m->documents : 0));
+    cli_json(cli, line);
+    bson_destroy(line);
+    cli_print(cli, "%s  %s  %10s  %8llu documents  %s\n", items[i].id, when, bytes,
+              m ? (unsigned long long)m->documents : 0ull, m ? m->reason : unreadable.what);
+    mig_archive_free(a);
+  }
+  if (ok && n == 0) cli_print(cli, "no snapshots in %s\n", cli->store);
+  mig_store_items_free(items, n);
+  mig_store_close(store);
+  return ok;
+}
+
+static bool open_snapshot(mig_cli *cli, const char *name, mig_archive **out, mig_error *err) {
+  mig_store *store = NULL;
+  char *path = NULL;
+  *out = NULL;
+  bool ok = mig_store_open(cli->store, false, &store, NULL);
+  ok = ok ? mig_store_find(store, name, &path, err) : (path = mig_strdup(name)) != NULL;
+  ok = ok && mig_archive_open(path, out, err);
+  mig_free(path);
+  mig_store_close(store);
+  return ok;
+}
+
+static const char *holds_name(mig_holds h) {
+  return h == MIG_HOLDS_DOCUMENTS ? "documents" : h == MIG_HOLDS_METADATA ? "metadata" : "absent";
+}
+
+static void show_collection(mig_cli *cli, const mig_collection_entry *c) {
+  char raw[40];
+  cli_bytes((int64_t)c->raw_bytes, raw);
+  bson_t *line =
+      BCON_NEW("collection", BCON_UTF8(c->name), "holds", BCON_UTF8(holds_name(c->holds)), "type",
+               BCON_UTF8(c->type ? c->type : ""), "documents", BCON_INT64((int64_t)c->documents), "rawBytes",
+               BCON_INT64((int64_t)c->raw_bytes), "indexes",
+               BCON_INT64(c->indexes ? (int64_t)bson_count_keys(c->indexes) : 0), "sha256", BCON_UTF8(c->sha256));
+  cli_json(cli, line);
+  bson_destroy(line);
+  cli_print(cli, "  %-32s %-10s %8llu documents %10s %3u indexes\n", c->name, holds_name(c->holds),
+            (unsigned long long)c->documents, raw, c->indexes ? bson_count_keys(c->indexes) : 0);
+}
+
+bool cmd_snapshot_show(mig_cli *cli, mig_error *err) {
+  mig_archive *a = NULL;
+  char when[32], raw[40];
+  if (!open_snapshot(cli, cli->args[0], &a, err)) return false;
+  const mig_manifest *m = mig_archive_contents(a);
+  cli_local_time(m->created_unix_ms, when);
+  cli_bytes((int64_t)m->raw_bytes, raw);
+  cli_print(
+      cli,
+      "%s\n  database    %s\n  taken       %s UTC by %s\n  reason      %s\n  server      %s %s, %s\n  consistency %s\n",
+      m->id, m->database, when, m->tool, m->reason, m->server_product ? m->server_product : "",
+      m->server_version ? m->server_version : "", m->topology ? m->topology : "", m->consistency);
+  cli_print(cli, "  holds       %llu documents, %s\n  digest      %s\n", (unsigned long long)m->documents, raw,
+            m->digest);
+  for (size_t i = 0; i < m->collection_count; i++) show_collection(cli, &m->collections[i]);
+  bson_t *line = BCON_NEW("snapshot", BCON_UTF8(m->id), "database", BCON_UTF8(m->database), "createdAt",
+                          BCON_DATE_TIME(m->created_unix_ms), "reason", BCON_UTF8(m->reason), "consistency",
+                          BCON_UTF8(m->consistency), "documents", BCON_INT64((int64_t)m->documents), "rawBytes",
+                          BCON_INT64((int64_t)m->raw_bytes), "digest", BCON_UTF8(m->digest));
+  cli_json(cli, line);
+  bson_destroy(line);
+  mig_archive_free(a);
+  return true;
+}
+
+bool cmd_snapshot_verify(mig_cli *cli, mig_error *err) {
+  mig_observer observer = cli_observer(cli);
+  int damaged = 0;
+  mig_error first = {0};
+  for (int i = 0; i < cli->arg_count; i++) {
+    mig_archive *a = NULL;
+    mig_error local = {0};
+    bool good = open_snapshot(cli, cli->args[i], &a, &local) && mig_archive_verify(a, &observer, &local);
+    bson_t *line =
+        BCON_NEW("snapshot", BCON_UTF8(cli->args[i]), "good", BCON_BOOL(good), "what", BCON_UTF8(local.what));
+    cli_json(cli, line);
+    bson_destroy(line);
+    if (good)
+      cli_print(cli, "%sgood%s     %s\n", cli_color(cli, "green"), cli_color(cli, "off"), cli->args[i]);
+    else
+      cli_print(cli, "%sDAMAGED%s  %s: %s\n", cli_color(cli, "red"), cli_color(cli, "off"), cli->args[i], local.what);
+    if (!good && damaged++ == 0) first = local;
+    mig_archive_free(a);
+  }
+  if (damaged == 0) return true;
+  if (err) *err = first;
+  if (err && err->code == MIG_E_ARCHIVE) err->code = MIG_E_CHECK;
+  return false;
+}

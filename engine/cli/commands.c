@@ -1,0 +1,35 @@
+#include "cli/commands.h"
+
+#define RUNS (OPT_BIT(NO_SNAPSHOT) | OPT_BIT(TXN_MAX) | OPT_BIT(LEASE_MINUTES))
+
+const mig_command mig_commands[] = {
+    {"init", cmd_init, "", "make mig.json, the migrations folder and a first example", 0, 0, OPT_BIT(WORKFLOW)},
+    {"create", cmd_create, "NAME", "write a new migration file", 1, 1, OPT_BIT(TEMPLATE)},
+    {"list", cmd_list, "", "the migration files, in order", 0, 0, 0},
+    {"status", cmd_status, "", "what is applied, pending, failed or wrong", 0, 0, OPT_BIT(EXIT_CODE)},
+    {"plan", cmd_plan, "", "what `mig up` would do; nothing is written", 0, 0, OPT_BIT(TO) | OPT_BIT(STEPS) | RUNS},
+    {"up", cmd_up, "", "apply pending migrations", 0, 0,
+     OPT_BIT(TO) | OPT_BIT(STEPS) | OPT_BIT(DRY_RUN) | OPT_BIT(CONTINUE) | RUNS},
+    {"run", cmd_run, "NAME", "apply just this migration", 1, 1, OPT_BIT(DRY_RUN) | RUNS},
+    {"down", cmd_down, "[NAME]", "revert the newest migration (or NAME, or several)", 0, 1,
+     OPT_BIT(STEPS) | OPT_BIT(TO) | OPT_BIT(ALL) | OPT_BIT(DRY_RUN) | RUNS},
+    {"validate", cmd_validate, "", "checksums, missing and modified files, order, guards; exit 6 if anything is wrong",
+     0, 0, 0},
+    {"history", cmd_history, "[NAME]", "every attempt, newest first", 0, 1,
+     OPT_BIT(STATUS) | OPT_BIT(LIMIT) | OPT_BIT(PAGE)},
+    {"snapshot create", cmd_snapshot_create, "", "copy the database (or --only some collections) into the store", 0, 0,
+     OPT_BIT(ONLY)},
+    {"snapshot list", cmd_snapshot_list, "", "the snapshots in the store", 0, 0, 0},
+    {"snapshot show", cmd_snapshot_show, "SNAPSHOT", "what a snapshot holds", 1, 1, 0},
+    {"snapshot verify", cmd_snapshot_verify, "SNAPSHOT...", "check every hash and document; exit 6 if one is damaged",
+     1, -1, 0},
+    {"restore", cmd_restore, "SNAPSHOT", "put a snapshot back (an id of the store, or a path)", 1, 1,
+     OPT_BIT(ONLY) | OPT_BIT(STRATEGY) | OPT_BIT(DRY_RUN) | OPT_BIT(NO_SAFETY) | OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
+    {"recover", cmd_recover, "", "finish or undo an interrupted run", 0, 0, OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
+    {"lock-status", cmd_lock_status, "", "who holds the lease", 0, 0, 0},
+    {"force-unlock", cmd_force_unlock, "", "take the lease away from its holder", 0, 0, OPT_BIT(CONFIRM)},
+    {"doctor", cmd_doctor, "", "check server, rights, store and ledger; try what the server really does", 0, 0, 0},
+    {"version", cmd_version, "", "the version, and what it is built with", 0, 0, 0},
+    {"help", cmd_help, "[COMMAND]", "this list, or one command", 0, 2, 0},
+    {0},
+};

@@ -1,0 +1,32 @@
+/*
+ * commands.h - the functions behind the table of commands, one file a family
+ */
+#ifndef MIG_CLI_COMMANDS_H
+#define MIG_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+bool cmd_init(mig_cli *cli, mig_error *err); /* cmd_project.c */
+bool cmd_create(mig_cli *cli, mig_error *err);
+bool cmd_list(mig_cli *cli, mig_error *err); /* cmd_status.c */
+bool cmd_status(mig_cli *cli, mig_error *err);
+bool cmd_validate(mig_cli *cli, mig_error *err);
+bool cmd_history(mig_cli *cli, mig_error *err); /* cmd_history.c */
+bool cmd_plan(mig_cli *cli, mig_error *err);    /* cmd_run.c */
+bool cmd_up(mig_cli *cli, mig_error *err);
+bool cmd_run(mig_cli *cli, mig_error *err);
+bool cmd_down(mig_cli *cli, mig_error *err);
+bool cmd_recover(mig_cli *cli, mig_error *err);
+bool cmd_snapshot_create(mig_cli *cli, mig_error *err); /* cmd_snapshot.c */
+bool cmd_snapshot_list(mig_cli *cli, mig_error *err);
+bool cmd_snapshot_show(mig_cli *cli, mig_error *err);
+bool cmd_snapshot_verify(mig_cli *cli, mig_error *err);
+bool cmd_restore(mig_cli *cli, mig_error *err);     /* cmd_restore.c */
+bool cmd_lock_status(mig_cli *cli, mig_error *err); /* cmd_admin.c */
+bool cmd_force_unlock(mig_cli *cli, mig_error *err);
+bool cmd_doctor(mig_cli *cli, mig_error *err);
+bool cmd_version(mig_cli *cli, mig_error *err); /* cmd_help.c */
+bool cmd_help(mig_cli *cli, mig_error *err);
+bool cmd_help_for(mig_cli *cli, mig_error *err);
+
+#endif

@@ -1,0 +1,129 @@
+/* Settings: flag > environment > mig.json > default. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fs.h"
+#include "base/names.h"
+#include "cli/cli.h"
+
+static const char *const keys[] = {"uri", "db", "dir", "store", "by", "txnMaxDocuments", "leaseMinutes", NULL};
+
+static bool known_keys(const char *path, const bson_t *config, mig_error *err) {
+  bson_iter_t it;
+  if (!bson_iter_init(&it, config)) return false;
+  while (bson_iter_next(&it)) {
+    const char *key = bson_iter_key(&it);
+    bool known = false;
+    for (const char *const *k = keys; *k; k++) known = known || strcmp(*k, key) == 0;
+    if (known) continue;
+    const char *near = mig_name_nearest(key, keys);
+    mig_fail(err, MIG_E_USAGE, "%s: unknown setting \"%s\"", path, key);
+    return near ? mig_hint(err, "did you mean \"%s\"?", near)
+                : mig_hint(err, "known: uri db dir store by txnMaxDocuments leaseMinutes");
+  }
+  return true;
+}
+
+static void warn_if_open(mig_cli *cli, const char *path, const char *uri) {
+  struct stat st;
+  const char *at = strchr(uri, '@');
+  if (at && stat(path, &st) == 0 && (st.st_mode & 077) != 0)
+    cli_note(cli, "warning: %s holds a password and others may read it: chmod 600 %s\n", path, path);
+}
+
+static bool load_config(mig_cli *cli, mig_error *err) {
+  const char *asked = cli->opt[OPT_CONFIG] ? cli->opt[OPT_CONFIG] : getenv("MIG_CONFIG");
+  const char *path = asked ? asked : "mig.json";
+  mig_buf text;
+  bson_error_t error;
+  if (!asked && !mig_fs_exists(path)) return true;
+  if (!mig_fs_read(path, 1 << 20, &text, err)) {
+    if (err) err->code = MIG_E_USAGE;
+    return false;
+  }
+  cli->config = bson_new_from_json(text.data, (ssize_t)text.size, &error);
+  mig_buf_free(&text);
+  if (!cli->config) {
+    mig_fail(err, MIG_E_USAGE, "%s is not JSON", path);
+    return mig_why(err, "%s", error.message);
+  }
+  cli->config_path = mig_strdup(path);
+  const char *uri = NULL;
+  if (mig_bson_str(cli->config, "uri", &uri)) warn_if_open(cli, path, uri);
+  return known_keys(path, cli->config, err);
+}
+
+/* Paths in mig.json are relative to its folder, so that mig works from anywhere with --config. */
+static char *from_config(const mig_cli *cli, const char *key, bool is_path) {
+  const char *value = NULL;
+  if (!cli->config || !mig_bson_str(cli->config, key, &value)) return NULL;
+  const char *slash = strrchr(cli->config_path, '/');
+  if (!is_path || !slash || value[0] == '/') return mig_strdup(value);
+  return mig_strdup_printf("%.*s%s", (int)(slash - cli->config_path + 1), cli->config_path, value);
+}
+
+static char *settle_one(const mig_cli *cli, mig_option option, const char *variable, const char *key, bool is_path,
+                        const char *fallback) {
+  const char *environment = getenv(variable);
+  if (cli->opt[option]) return mig_strdup(cli->opt[option]);
+  if (environment && *environment) return mig_strdup(environment);
+  char *configured = from_config(cli, key, is_path);
+  return configured ? configured : mig_strdup(fallback);
+}
+
+bool mig_cli_settle(mig_cli *cli, mig_error *err) {
+  if (!load_config(cli, err)) return false;
+  const char *given = cli->opt[OPT_URI];
+  if (given) {
+    const char *host = strstr(given, "://"), *at = host ? strrchr(host, '@') : NULL;
+    if (at && memchr(host + 3, ':', (size_t)(at - host - 3))) {
+      mig_fail(err, MIG_E_USAGE, "a password does not belong on the command line");
+      mig_why(err, "every user of this machine can read it there");
+      return mig_hint(err, "give the connection string by the variable MIG_URI, or as \"uri\" in mig.json (chmod 600)");
+    }
+  }
+  cli->uri = settle_one(cli, OPT_URI, "MIG_URI", "uri", false, NULL);
+  cli->db = settle_one(cli, OPT_DB, "MIG_DB", "db", false, NULL);
+  cli->dir = settle_one(cli, OPT_DIR, "MIG_DIR", "dir", true, "migrations");
+  cli->store = settle_one(cli, OPT_STORE, "MIG_STORE", "store", true, "snapshots");
+  cli->by = settle_one(cli, OPT_BY, "MIG_BY", "by", false, NULL);
+  return (cli->dir && cli->store) || mig_no_memory(err, "settings");
+}
+
+bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_t *out, mig_error *err) {
+  const char *text = cli->opt[option];
+  char *end = NULL;
+  *out = fallback;
+  if (!text) return true;
+  errno = 0;
+  long long value = strtoll(text, &end, 10);
+  if (errno || end == text || *end || value < 1) {
+    mig_fail(err, MIG_E_USAGE, "--%s takes a whole number from 1 on, not \"%.60s\"", mig_option_table[option].name,
+             text);
+    return mig_hint(err, "mig help %s", cli->command->name);
+  }
+  *out = value;
+  return true;
+}
+
+bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err) {
+  int64_t txn = 0, minutes = 0, configured = 0;
+  *out = NULL;
+  if (cli->config && mig_bson_int(cli->config, "txnMaxDocuments", &configured)) txn = configured;
+  if (cli->config && mig_bson_int(cli->config, "leaseMinutes", &configured)) minutes = configured;
+  if (!mig_cli_int(cli, OPT_TXN_MAX, txn, &txn, err) || !mig_cli_int(cli, OPT_LEASE_MINUTES, minutes, &minutes, err))
+    return false;
+  mig_settings settings = {.uri = cli->uri,
+                           .database = cli->db,
+                           .migrations = cli->dir,
+                           .store = cli->store,
+                           .by = cli->by,
+                           .txn_max_documents = txn,
+                           .lease_ttl_ms = minutes * 60000,
+                           .no_snapshot = cli->opt[OPT_NO_SNAPSHOT] != NULL,
+                           .stop = &mig_cli_stop,
+                           .observer = cli_observer(cli)};
+  return mig_open(&settings, out, err);
+}

@@ -1,0 +1,56 @@
+/*
+ * options.h - every option of every command, in one table
+ */
+#ifndef MIG_CLI_OPTIONS_H
+#define MIG_CLI_OPTIONS_H
+
+/* id, name, what it takes (NULL: a flag), help. The first ones are general. */
+#define MIG_OPTIONS(X)                                                                                                 \
+  X(URI, "uri", "URI", "connection string (MIG_URI); one with a password only by MIG_URI or mig.json")                 \
+  X(DB, "db", "NAME", "database (MIG_DB); default: the one in the connection string")                                  \
+  X(DIR, "dir", "FOLDER", "migrations (MIG_DIR); default: migrations")                                                 \
+  X(STORE, "store", "FOLDER", "snapshots (MIG_STORE); default: snapshots")                                             \
+  X(BY, "by", "WHO", "recorded in the ledger (MIG_BY); default: your user name")                                       \
+  X(CONFIG, "config", "FILE", "settings (MIG_CONFIG); default: mig.json")                                              \
+  X(JSON, "json", NULL, "one JSON object a line on stdout, the last with \"exit\"")                                    \
+  X(QUIET, "quiet", NULL, "no progress and no notes on stderr")                                                        \
+  X(VERBOSE, "verbose", NULL, "more notes on stderr")                                                                  \
+  X(HELP, "help", NULL, "what a command does and takes")                                                               \
+  X(VERSION, "version", NULL, "the version")                                                                           \
+  X(TO, "to", "NAME", "up to (down: back to) this migration or version")                                               \
+  X(STEPS, "steps", "N", "at most N migrations")                                                                       \
+  X(ALL, "all", NULL, "all of them")                                                                                   \
+  X(DRY_RUN, "dry-run", NULL, "plan and check only; nothing is written")                                               \
+  X(CONTINUE, "continue-on-error", NULL, "after a clean failure go on with the next migration")                        \
+  X(NO_SNAPSHOT, "no-snapshot", NULL, "allow migrations that say \"snapshot\": \"off\"")                               \
+  X(TXN_MAX, "txn-max-documents", "N", "more documents than that: no transaction (default 10000)")                     \
+  X(LEASE_MINUTES, "lease-minutes", "N", "how long the lease is held without a refresh (default 30)")                  \
+  X(EXIT_CODE, "exit-code", NULL, "exit 6 when something is pending or wrong")                                         \
+  X(STATUS, "status", "OUTCOME", "only events with this outcome")                                                      \
+  X(LIMIT, "limit", "N", "so many a page (default 20)")                                                                \
+  X(PAGE, "page", "N", "which page (default 1)")                                                                       \
+  X(TEMPLATE, "template", "NAME", "what the new file starts from")                                                     \
+  X(ONLY, "only", "COLLECTION", "just this collection; may be repeated")                                               \
+  X(STRATEGY, "strategy", "delta|swap", "write what differs, or load beside and rename")                               \
+  X(NO_SAFETY, "no-safety-snapshot", NULL, "do not copy the present state before a restore")                           \
+  X(YES, "yes", NULL, "do not ask")                                                                                    \
+  X(CONFIRM, "confirm", NULL, "yes, take the lease away from its holder")                                              \
+  X(WORKFLOW, "workflow", NULL, "also write a GitHub Actions workflow")
+
+typedef enum mig_option {
+#define MIG_OPTION_ID(id, name, takes, help) OPT_##id,
+  MIG_OPTIONS(MIG_OPTION_ID)
+#undef MIG_OPTION_ID
+      OPT_COUNT
+} mig_option;
+
+#define OPT_GENERAL_LAST OPT_VERSION
+#define OPT_BIT(id)      (1ull << OPT_##id)
+
+typedef struct mig_option_row {
+  const char *name, *takes, *help;
+} mig_option_row;
+
+extern const mig_option_row mig_option_table[];
+
+#endif

@@ -1,0 +1,136 @@
+/* What is printed: results on stdout, the rest on stderr; colour and progress only on a terminal. */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+
+#define PROGRESS_EVERY_MS 150
+
+const char *cli_color(const mig_cli *cli, const char *name) {
+  static const struct {
+    const char *name, *code;
+  } colors[] = {{"red", "\033[31m"}, {"green", "\033[32m"}, {"yellow", "\033[33m"},
+                {"bold", "\033[1m"}, {"dim", "\033[2m"},    {"off", "\033[0m"}};
+  for (size_t i = 0; cli->color && i < sizeof colors / sizeof *colors; i++)
+    if (strcmp(colors[i].name, name) == 0) return colors[i].code;
+  return "";
+}
+
+void cli_progress_end(mig_cli *cli) {
+  if (cli->progress_shown) fputs("\r\033[K", stderr);
+  cli->progress_shown = false;
+}
+
+void cli_print(mig_cli *cli, const char *fmt, ...) {
+  if (cli->json) return;
+  cli_progress_end(cli);
+  va_list ap;
+  va_start(ap, fmt);
+  vprintf(fmt, ap);
+  va_end(ap);
+  fflush(stdout);
+}
+
+void cli_json(mig_cli *cli, const bson_t *line) {
+  if (!cli->json) return;
+  char *json = mig_bson_json(line);
+  printf("%s\n", json ? json : "{}");
+  fflush(stdout);
+  mig_free(json);
+}
+
+void cli_note(mig_cli *cli, const char *fmt, ...) {
+  if (cli->quiet) return;
+  cli_progress_end(cli);
+  va_list ap;
+  va_start(ap, fmt);
+  vfprintf(stderr, fmt, ap);
+  va_end(ap);
+}
+
+void cli_error(mig_cli *cli, const mig_error *err) {
+  cli_progress_end(cli);
+  fprintf(stderr, "%serror:%s %s\n", cli_color(cli, "red"), cli_color(cli, "off"), err->what);
+  fprintf(stderr, "  why: %s\n", err->why[0] ? err->why : mig_code_name(err->code));
+  fprintf(stderr, "  hint: %s\n", err->hint[0] ? err->hint : "`mig help` and docs/troubleshooting.md may help");
+}
+
+static void message(void *arg, mig_level level, const char *text) {
+  mig_cli *cli = arg;
+  if (level == MIG_DEBUG && !cli->verbose) return;
+  if (level == MIG_WARNING)
+    cli_note(cli, "%swarning:%s %s\n", cli_color(cli, "yellow"), cli_color(cli, "off"), text);
+  else
+    cli_note(cli, "%s\n", text);
+}
+
+static void progress(void *arg, const char *what, uint64_t done, uint64_t total) {
+  mig_cli *cli = arg;
+  int64_t now = mig_now_monotonic_ms();
+  if (cli->quiet || cli->json || !cli->terminal || now - cli->progress_ms < PROGRESS_EVERY_MS) return;
+  cli->progress_ms = now;
+  cli->progress_shown = true;
+  if (total == 0) {
+    fprintf(stderr, "\r\033[K  %.60s: %llu", what, (unsigned long long)done);
+  } else {
+    char bar[31];
+    unsigned filled = done >= total ? 30 : (unsigned)(done * 30 / total);
+    for (unsigned i = 0; i < 30; i++) bar[i] = i < filled ? '#' : '.';
+    bar[30] = 0;
+    fprintf(stderr, "\r\033[K  %.40s [%s] %llu of %llu", what, bar, (unsigned long long)done,
+            (unsigned long long)total);
+  }
+  fflush(stderr);
+}
+
+mig_observer cli_observer(mig_cli *cli) {
+  return (mig_observer){.arg = cli, .message = message, .progress = progress};
+}
+
+bool cli_confirm(mig_cli *cli, const char *question, mig_error *err) {
+  char answer[16] = "";
+  if (cli->opt[OPT_YES]) return true;
+  if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+    mig_fail(err, MIG_E_USAGE, "%s needs a confirmation", cli->command->name);
+    mig_why(err, "there is no terminal to ask on");
+    return mig_hint(err, "add --yes when you are sure; --dry-run shows what would change");
+  }
+  cli_progress_end(cli);
+  fprintf(stderr, "%s Type yes to go on: ", question);
+  fflush(stderr);
+  if (fgets(answer, sizeof answer, stdin) && strcmp(answer, "yes\n") == 0) return true;
+  mig_fail(err, MIG_E_FAILED, "%s was not confirmed", cli->command->name);
+  return mig_why(err, "nothing was changed");
+}
+
+void cli_bytes(int64_t bytes, char text[static 40]) {
+  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = (double)bytes;
+  int unit = 0;
+  while (value >= 1024 && unit < 4) {
+    value /= 1024;
+    unit++;
+  }
+  snprintf(text, 40, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+}
+
+void cli_duration(int64_t ms, char text[static 40]) {
+  if (ms >= 1000000)
+    snprintf(text, 40, "%lld,%03lld,%03lld ms", (long long)(ms / 1000000), (long long)(ms / 1000 % 1000),
+             (long long)(ms % 1000));
+  else if (ms >= 1000)
+    snprintf(text, 40, "%lld,%03lld ms", (long long)(ms / 1000), (long long)(ms % 1000));
+  else
+    snprintf(text, 40, "%lld ms", (long long)ms);
+}
+
+void cli_local_time(int64_t unix_ms, char text[static 32]) {
+  time_t seconds = (time_t)(unix_ms / 1000);
+  struct tm tm;
+  if (unix_ms <= 0 || !gmtime_r(&seconds, &tm) || strftime(text, 32, "%Y-%m-%d %H:%M:%S", &tm) == 0)
+    snprintf(text, 32, "-");
+}
