@@ -33,15 +33,6 @@ const char *mig_arg_type_name(mig_arg_type type) {
   return (unsigned)type < sizeof type_names / sizeof *type_names ? type_names[type] : "a value";
 }
 
-static bool at(mig_error *err, const char *path, const char *key) {
-  if (!err) return false;
-  if (key)
-    snprintf(err->json_path, sizeof err->json_path, "%s%s%s", path, *path ? "." : "", key);
-  else
-    snprintf(err->json_path, sizeof err->json_path, "%s", path);
-  return false;
-}
-
 /* `why` may be NULL. */
 static bool refuse(const check *c, const bson_iter_t *it, const char *why) {
   char *shown = mig_bson_value_json(it, 60);
@@ -50,7 +41,7 @@ static bool refuse(const check *c, const bson_iter_t *it, const char *why) {
   mig_free(shown);
   if (why) mig_why(c->err, "%s", why);
   mig_hint(c->err, "%s: %s", c->arg->name, c->arg->help ? c->arg->help : mig_arg_type_name(c->arg->type));
-  return at(c->err, c->path, c->arg->name);
+  return mig_at_path(c->err, c->path, c->arg->name);
 }
 
 static const char *text_of(const bson_iter_t *it) {
@@ -197,7 +188,7 @@ static bool unknown(const check *c, const mig_arg *args, const char *key) {
   else
     mig_fail(c->err, MIG_E_INPUT, "unknown argument \"%.100s\" of %s \"%s\"", key, c->kind, c->owner);
   hint_arguments(c->err, c->owner, args);
-  return at(c->err, c->path, key);
+  return mig_at_path(c->err, c->path, key);
 }
 
 bool mig_args_check(const char *kind, const char *owner, const mig_arg *args, const bson_t *given,
@@ -217,7 +208,7 @@ bool mig_args_check(const char *kind, const char *owner, const mig_arg *args, co
     mig_fail(err, MIG_E_INPUT, "%s \"%s\" lacks the argument \"%s\"", kind, owner, c.arg->name);
     mig_why(err, "it is required: %s", c.arg->help ? c.arg->help : mig_arg_type_name(c.arg->type));
     hint_arguments(err, owner, args);
-    return at(err, c.path, NULL);
+    return mig_at_path(err, c.path, "");
   }
   return true;
 }

@@ -88,20 +88,31 @@ bool mig_db_server_now(mig_db *db, int64_t *unix_ms, mig_error *err) {
 
 static bool connect_client(mig_db *db, mig_error *err) {
   bson_error_t error = {0};
-  db->client = mongoc_client_new_from_uri_with_error(db->uri, &error);
-  if (!db->client) {
+  mongoc_client_t *client = mongoc_client_new_from_uri_with_error(db->uri, &error);
+  if (!client) {
     mig_fail(err, MIG_E_USAGE, "cannot use the connection string for %s", db->label);
     return mig_why(err, "%s", error.message);
   }
+  if (db->client) mongoc_client_destroy(db->client);
+  db->client = client;
   mongoc_client_set_error_api(db->client, MONGOC_ERROR_API_VERSION_2);
   bson_t reply;
   bool ok = ask_hello(db, &reply, err);
-  if (ok)
+  if (ok) {
+    if (db->hello) bson_destroy(db->hello);
     db->hello = bson_copy(&reply);
-  else
+  } else {
     mig_fail_at(err, "cannot talk to %s", db->label);
+  }
   bson_destroy(&reply);
   return ok;
+}
+
+bool mig_db_reconnect(mig_db *db, mig_error *err) {
+  mig_db_abort(db);
+  mig_db_snapshot_end(db);
+  db->clock_monotonic_ms = 0;
+  return connect_client(db, err);
 }
 
 bool mig_db_open(const mig_db_options *options, mig_db **out, mig_error *err) {

@@ -31,6 +31,9 @@ typedef struct mig_db_options {
 bool mig_db_open(const mig_db_options *options, mig_db **out, mig_error *err); /* has answered `hello` */
 bool mig_db_again(const mig_db *like, const bool *retry_writes, mig_db **out, mig_error *err);
 void mig_db_close(mig_db *db); /* aborts an open transaction */
+/* The same handle on a new connection with new sessions: after a commit of unknown outcome an old session may still
+ * be bound to that transaction. May be called again after it failed. */
+bool mig_db_reconnect(mig_db *db, mig_error *err);
 
 const char *mig_db_name(const mig_db *db);
 const char *mig_db_label(const mig_db *db);   /* "127.0.0.1:27017/app": for messages */

@@ -87,9 +87,19 @@ bool mig_fail_at(mig_error *err, const char *prefix_fmt, ...) {
   va_start(ap, prefix_fmt);
   set_text(text, sizeof text, prefix_fmt, ap);
   va_end(ap);
-  size_t used = strlen(text);
-  snprintf(text + used, sizeof text - used, ": %s", err->what);
+  size_t used = strlen(text), room = sizeof text - used;
+  if (room > 3) snprintf(text + used, room, ": %.*s", (int)(room - 3), err->what); /* cut at the end if need be */
   memcpy(err->what, text, sizeof text);
+  return false;
+}
+
+bool mig_at_path(mig_error *err, const char *path, const char *key) {
+  if (!err) return false;
+  char text[2 * sizeof err->json_path];
+  const int most = sizeof err->json_path - 2; /* of each part; a path that long is cut */
+  snprintf(text, sizeof text, "%.*s%s%.*s", most, path, *path && *key ? "." : "", most, key);
+  text[sizeof err->json_path - 1] = 0;
+  memcpy(err->json_path, text, sizeof err->json_path);
   return false;
 }
 

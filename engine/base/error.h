@@ -20,6 +20,8 @@ bool mig_why(mig_error *err, const char *fmt, ...) __attribute__((format(printf,
 bool mig_hint(mig_error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Puts "prefix: " before what; for adding the place on the way up. Always returns false. */
 bool mig_fail_at(mig_error *err, const char *prefix_fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Sets json_path to "path.key" (either may be empty). Always returns false. */
+bool mig_at_path(mig_error *err, const char *path, const char *key);
 /* MIG_E_NO_MEMORY for `what`. Always returns false. */
 bool mig_no_memory(mig_error *err, const char *what);
 /* MIG_E_STORE with strerror(errno) as the cause. Always returns false. */

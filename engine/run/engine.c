@@ -81,7 +81,14 @@ bool mig_engine_folder(mig_engine *e, mig_error *err) {
 }
 
 bool mig_engine_store(mig_engine *e, mig_error *err) {
-  return e->store || mig_store_open(e->settings.store, true, &e->store, err);
+  if (e->store) return true;
+  if (!mig_fs_make_folder(e->settings.store, 0700, err)) return false;
+  /* paths of snapshots go into the ledger: they must hold wherever recovery is started from */
+  char *real = realpath(e->settings.store, NULL);
+  bool ok = real ? mig_store_open(real, true, &e->store, err)
+                 : mig_fail_errno(err, "cannot use the store %s", e->settings.store);
+  free(real);
+  return ok;
 }
 
 bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err) {

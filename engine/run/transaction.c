@@ -42,10 +42,10 @@ static bool ask_ledger(mig_attempt *a, bool *committed, mig_error *err) {
 
 static bool settle_commit(mig_attempt *a, bool *committed, mig_error *why, mig_error *err) {
   int64_t until = mig_now_monotonic_ms() + GIVE_UP_MS;
-  mig_db_abort(a->e->db); /* forgets the session; the server drops what was not committed */
   for (int attempt = 0;; attempt++) {
     mig_error local = {0};
-    if (ask_ledger(a, committed, &local)) return true;
+    /* a new connection: asked through the old session, the server might answer from inside the transaction */
+    if (mig_db_reconnect(a->e->db, &local) && ask_ledger(a, committed, &local)) return true;
     if (local.code == MIG_E_LEASE || mig_now_monotonic_ms() > until) {
       mig_fail(err, MIG_E_UNFINISHED, "%s: whether the commit took effect is not known", a->key.name);
       mig_why(err, "%s; then: %s", why->why[0] ? why->why : why->what, local.why[0] ? local.why : local.what);

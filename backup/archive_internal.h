@@ -1,0 +1,19 @@
+/*
+ * archive_internal.h - the open archive, shared by opening, verifying and reading; not for others
+ */
+#ifndef MIG_BACKUP_ARCHIVE_INTERNAL_H
+#define MIG_BACKUP_ARCHIVE_INTERNAL_H
+
+#include "backup/archive_read.h"
+
+struct mig_archive {
+  char *path;
+  int fd;
+  uint64_t bytes; /* of the file when it was opened */
+  uint64_t manifest_offset, manifest_bytes;
+  mig_manifest *manifest;
+  bool verified;
+  char file_sha256[MIG_SHA256_HEX]; /* known once verified */
+};
+
+#endif

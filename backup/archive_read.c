@@ -1,0 +1,127 @@
+/* Opening: finds the manifest, then holds the file against it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backup/archive_internal.h"
+#include "backup/chunk.h"
+#include "backup/manifest_internal.h"
+#include "backup/tar_walk.h"
+
+typedef struct last_member {
+  bool is_manifest;
+  uint64_t offset, bytes;
+} last_member;
+
+static bool note_last(void *arg, const char *name, uint64_t offset, uint64_t bytes, mig_error *err) {
+  last_member *last = arg;
+  (void)err;
+  *last = (last_member){strcmp(name, MIG_MANIFEST_MEMBER) == 0, offset, bytes};
+  return true;
+}
+
+static bool open_file(mig_archive *a, mig_error *err) {
+  struct stat st;
+  /* O_NONBLOCK: opening a FIFO that somebody put there must not hang. */
+  a->fd = open(a->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  if (a->fd < 0) {
+    bool is_link = errno == ELOOP;
+    mig_fail_errno(err, "cannot open the snapshot %s", a->path);
+    return is_link ? mig_hint(err, "links are not followed: name the file itself") : false;
+  }
+  if (fstat(a->fd, &st) != 0) return mig_fail_errno(err, "cannot read %s", a->path);
+  if (!S_ISREG(st.st_mode)) return mig_fail(err, MIG_E_STORE, "%s is not a regular file", a->path);
+  a->bytes = (uint64_t)st.st_size;
+  return true;
+}
+
+static bool read_manifest(mig_archive *a, mig_error *err) {
+  last_member last = {0};
+  mig_buf json = MIG_BUF(MIG_MANIFEST_MAX_BYTES);
+  if (!mig_tar_walk(a->fd, a->path, a->bytes, note_last, &last, err)) return false;
+  if (!last.is_manifest) {
+    mig_fail(err, MIG_E_ARCHIVE, "%s is not a snapshot archive", a->path);
+    return mig_why(err, "its last member is not " MIG_MANIFEST_MEMBER);
+  }
+  a->manifest_offset = last.offset;
+  a->manifest_bytes = last.bytes;
+  bool ok = mig_read_member(a->fd, a->path, MIG_MANIFEST_MEMBER, last.offset, last.bytes, &json, err);
+  if (ok && !mig_manifest_parse(mig_buf_text(&json), json.size, &a->manifest, err))
+    ok = mig_fail_at(err, "%s", a->path);
+  mig_buf_free(&json);
+  return ok;
+}
+
+typedef struct comparison {
+  const mig_archive *a;
+  mig_member_walk walk;
+  bool manifest_seen;
+} comparison;
+
+static bool compare_member(void *arg, const char *name, uint64_t offset, uint64_t bytes, mig_error *err) {
+  comparison *c = arg;
+  mig_member expected = {0};
+  if (!c->manifest_seen && !mig_member_next(c->a->manifest, &c->walk, &expected)) {
+    c->manifest_seen = true;
+    expected =
+        (mig_member){.name = MIG_MANIFEST_MEMBER, .offset = c->a->manifest_offset, .bytes = c->a->manifest_bytes};
+  }
+  if (expected.name && strcmp(expected.name, name) == 0 && expected.offset == offset && expected.bytes == bytes)
+    return true;
+  mig_fail(err, MIG_E_ARCHIVE, "%s: the members are not those of its manifest", c->a->path);
+  return mig_why(err, "%.200s (%llu bytes at %llu) stands where %.200s (%llu bytes at %llu) should be", name,
+                 (unsigned long long)bytes, (unsigned long long)offset, expected.name ? expected.name : "nothing",
+                 (unsigned long long)expected.bytes, (unsigned long long)expected.offset);
+}
+
+static bool check_members(mig_archive *a, mig_error *err) {
+  comparison c = {.a = a};
+  if (!mig_tar_walk(a->fd, a->path, a->bytes, compare_member, &c, err)) return false;
+  return c.manifest_seen || mig_fail(err, MIG_E_ARCHIVE, "%s: members of its manifest are missing", a->path);
+}
+
+static bool check_header(mig_archive *a, mig_error *err) {
+  mig_buf expected = MIG_BUF(MIG_HEADER_MAX_BYTES), found = MIG_BUF(MIG_HEADER_MAX_BYTES);
+  const mig_manifest *m = a->manifest;
+  bool ok = mig_manifest_header(m, &expected, err) &&
+            mig_read_member(a->fd, a->path, MIG_HEADER_MEMBER, m->header_offset, m->header_bytes, &found, err);
+  if (ok && (expected.size != found.size || memcmp(expected.data, found.data, found.size) != 0))
+    ok = mig_fail(err, MIG_E_ARCHIVE, "%s: " MIG_HEADER_MEMBER " is not what the manifest tells of", a->path);
+  mig_buf_free(&found);
+  mig_buf_free(&expected);
+  return ok;
+}
+
+bool mig_archive_open(const char *path, mig_archive **out, mig_error *err) {
+  *out = NULL;
+  mig_archive *a = mig_alloc(sizeof *a);
+  if (!a) return mig_no_memory(err, "archive");
+  a->fd = -1;
+  a->path = mig_strdup(path);
+  bool ok = a->path ? true : mig_no_memory(err, "path");
+  ok = ok && open_file(a, err) && read_manifest(a, err) && check_members(a, err) && check_header(a, err);
+  if (!ok) {
+    mig_archive_free(a);
+    return false;
+  }
+  *out = a;
+  return true;
+}
+
+void mig_archive_free(mig_archive *a) {
+  if (!a) return;
+  if (a->fd >= 0) close(a->fd);
+  mig_manifest_free(a->manifest);
+  mig_free(a->path);
+  mig_free(a);
+}
+
+const mig_manifest *mig_archive_contents(const mig_archive *a) {
+  return a->manifest;
+}
+
+const char *mig_archive_path(const mig_archive *a) {
+  return a->path;
+}

@@ -1,0 +1,41 @@
+/*
+ * archive_read.h - opens a snapshot archive, verifies it, and reads documents out of it
+ *
+ *     open --> verify --> manifest ... documents(collection) --> next* --> close --> free
+ *
+ * open() finds and checks the manifest (last member) and that the members on disk are exactly the manifest's, in
+ * order, at the offsets it gives. verify() reads everything: every stored and raw hash, every document's structure,
+ * all counts, and the sum of the whole file. Restore verifies before its first write. Documents are only read after
+ * verify(), and are hashed again as they are read (the file may change meanwhile).
+ * The file is held open: renaming or removing it meanwhile does no harm.
+ * Ownership: the manifest and the path are borrowed from the archive; cursors are closed before it is freed.
+ * Trust: none. Sizes are claims, names never become paths, a frame may not grow past its raw_bytes.
+ * Errors: MIG_E_ARCHIVE names file and member; MIG_E_STORE when the file cannot be opened or read.
+ * Memory: the manifest and one chunk (one more for each cursor).   Threads: one archive, one thread.
+ */
+#ifndef MIG_BACKUP_ARCHIVE_READ_H
+#define MIG_BACKUP_ARCHIVE_READ_H
+
+#include "backup/manifest.h"
+#include "base/observer.h"
+
+typedef struct mig_archive mig_archive;
+typedef struct mig_archive_cursor mig_archive_cursor;
+
+bool mig_archive_open(const char *path, mig_archive **out, mig_error *err);
+void mig_archive_free(mig_archive *a);
+const mig_manifest *mig_archive_contents(const mig_archive *a);
+const char *mig_archive_path(const mig_archive *a);
+bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err);
+/* The hash of the whole file, for comparing with the ledger's. After verify(): of the very bytes that were verified. */
+bool mig_archive_sha256(mig_archive *a, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err);
+
+/* Documents of a collection in archive order, from a chunk on (0: all). */
+bool mig_archive_documents(mig_archive *a, const mig_collection_entry *entry, size_t from_chunk,
+                           mig_archive_cursor **out, mig_error *err);
+typedef enum mig_archive_next { MIG_ARCHIVE_DOC, MIG_ARCHIVE_END, MIG_ARCHIVE_ERROR } mig_archive_next;
+/* *doc is a view, valid until the next call. */
+mig_archive_next mig_archive_cursor_next(mig_archive_cursor *c, bson_t *doc, mig_error *err);
+void mig_archive_cursor_close(mig_archive_cursor *c);
+
+#endif

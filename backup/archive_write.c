@@ -1,0 +1,264 @@
+#include "backup/archive_write.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "backup/archive_read.h"
+#include "backup/chunk.h"
+#include "backup/manifest_internal.h"
+#include "backup/tar_out.h"
+#include "base/crash.h"
+
+#define DEFAULT_CHUNK_BYTES (4u << 20)
+#define DEFAULT_LEVEL       3
+
+struct mig_archive_writer {
+  mig_manifest *manifest;
+  char *partial, *final;
+  mig_tar_out *tar;
+  mig_packer *packer;
+  mig_hash *whole, *part;        /* of the open collection; of one chunk */
+  mig_collection_entry *current; /* the open collection: the manifest's last entry; NULL between collections */
+  mig_buf raw;                   /* the chunk that is being filled */
+  size_t last_at;                /* where its last document begins */
+  uint64_t raw_documents;
+  uint32_t chunk_bytes;
+  bool made_partial, published;
+};
+
+static bool write_member(mig_archive_writer *w, const char *name, const void *data, size_t size, uint64_t *offset,
+                         char sha256[static MIG_SHA256_HEX], mig_error *err) {
+  mig_hash_add(w->part, data, size);
+  mig_hash_hex(w->part, sha256);
+  if (!mig_tar_out_member(w->tar, name, data, size, offset, err)) return false;
+  mig_crash_point(MIG_CRASH_SNAPSHOT_MEMBER);
+  return true;
+}
+
+static bool write_header(mig_archive_writer *w, mig_error *err) {
+  mig_manifest *m = w->manifest;
+  mig_buf json = MIG_BUF(MIG_HEADER_MAX_BYTES);
+  bool ok = mig_manifest_header(m, &json, err) &&
+            write_member(w, MIG_HEADER_MEMBER, json.data, json.size, &m->header_offset, m->header_sha256, err);
+  m->header_bytes = json.size;
+  mig_buf_free(&json);
+  return ok;
+}
+
+bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archive_options *options,
+                       mig_archive_writer **out, mig_error *err) {
+  *out = NULL;
+  mig_archive_writer *w = mig_alloc(sizeof *w);
+  if (!w) {
+    mig_manifest_free(manifest);
+    return mig_no_memory(err, "archive");
+  }
+  w->manifest = manifest;
+  w->raw = MIG_BUF(MIG_DOCUMENT_MAX_BYTES);
+  w->chunk_bytes = options && options->chunk_bytes ? options->chunk_bytes : DEFAULT_CHUNK_BYTES;
+  if (!manifest->id || !manifest->database) {
+    mig_fail(err, MIG_E_FAILED, "a snapshot needs an id and the database's name");
+    goto done;
+  }
+  if (w->chunk_bytes > MIG_CHUNK_MAX_BYTES) {
+    mig_fail(err, MIG_E_USAGE, "a chunk can have at most %u bytes", MIG_CHUNK_MAX_BYTES);
+    goto done;
+  }
+  if (!mig_store_paths(store, manifest->id, &w->partial, &w->final, err) ||
+      !mig_packer_new(options && options->level ? options->level : DEFAULT_LEVEL, &w->packer, err) ||
+      !mig_hash_new(&w->whole, err) || !mig_hash_new(&w->part, err) ||
+      !mig_tar_out_open(w->partial, manifest->created_unix_ms, &w->tar, err))
+    goto done;
+  w->made_partial = true;
+  if (write_header(w, err)) *out = w;
+done:
+  if (!*out) mig_archive_writer_free(w);
+  return *out != NULL;
+}
+
+mig_manifest *mig_archive_manifest(mig_archive_writer *w) {
+  return w->manifest;
+}
+
+/* Room in an array that only grows by one, doubled whenever the count reaches a power of two. */
+static bool grow(void **items, size_t count, size_t size, mig_error *err) {
+  if (count & (count - 1)) return true;
+  void *grown = mig_realloc(*items, (count ? count * 2 : 1) * size);
+  if (!grown) return mig_no_memory(err, "manifest");
+  *items = grown;
+  return true;
+}
+
+static bool describe(mig_archive_writer *w, mig_collection_entry *c, const bson_t *info, const bson_t *indexes,
+                     mig_error *err) {
+  const char *type = "collection"; /* what a server that does not tell has */
+  mig_bson_str(info, "type", &type);
+  mig_bson_bool(info, "options.capped", &c->natural_order);
+  c->info = bson_copy(info);
+  c->indexes = indexes ? bson_copy(indexes) : bson_new();
+  c->type = mig_strdup(type);
+  c->metadata_member = mig_member_of_metadata(w->manifest->database, c->name);
+  return (c->type && c->metadata_member) || mig_no_memory(err, "collection");
+}
+
+bool mig_archive_collection(mig_archive_writer *w, const char *name, mig_holds holds, const bson_t *info,
+                            const bson_t *indexes, mig_error *err) {
+  mig_manifest *m = w->manifest;
+  if (w->current || (holds != MIG_HOLDS_ABSENT && !info) || mig_manifest_find(m, name))
+    return mig_fail(err, MIG_E_FAILED, "%s.%s: collections go into an archive one after another, each once",
+                    m->database, name);
+  void *items = m->collections;
+  if (!grow(&items, m->collection_count, sizeof *m->collections, err)) return false;
+  m->collections = items;
+  mig_collection_entry *c = &m->collections[m->collection_count];
+  memset(c, 0, sizeof *c);
+  c->holds = holds;
+  if (!(c->name = mig_strdup(name))) return mig_no_memory(err, "collection");
+  m->collection_count++;
+  w->current = c;
+  return holds == MIG_HOLDS_ABSENT || describe(w, c, info, indexes, err);
+}
+
+static size_t first_size(const mig_buf *raw) {
+  uint32_t length = 0;
+  memcpy(&length, raw->data, sizeof length);
+  return BSON_UINT32_FROM_LE(length);
+}
+
+static bool fill_chunk(mig_archive_writer *w, mig_chunk *k, const uint8_t **stored, mig_error *err) {
+  size_t stored_bytes = 0;
+  k->raw_bytes = w->raw.size;
+  k->documents = w->raw_documents;
+  k->first = mig_bson_id(w->raw.data, first_size(&w->raw));
+  k->last = mig_bson_id(w->raw.data + w->last_at, w->raw.size - w->last_at);
+  k->member = mig_member_of_chunk(w->manifest->database, w->current->name, w->current->chunk_count);
+  if (!k->first || !k->last || !k->member) return mig_no_memory(err, "chunk");
+  mig_hash_add(w->part, w->raw.data, w->raw.size);
+  mig_hash_hex(w->part, k->raw_sha256);
+  mig_hash_add(w->whole, w->raw.data, w->raw.size);
+  if (!mig_chunk_pack(w->packer, w->raw.data, w->raw.size, stored, &stored_bytes, err)) return false;
+  k->stored_bytes = stored_bytes;
+  return true;
+}
+
+static bool flush(mig_archive_writer *w, mig_error *err) {
+  mig_collection_entry *c = w->current;
+  const uint8_t *stored = NULL;
+  if (w->raw_documents == 0) return true;
+  void *items = c->chunks;
+  if (!grow(&items, c->chunk_count, sizeof *c->chunks, err)) return false;
+  c->chunks = items;
+  mig_chunk *k = &c->chunks[c->chunk_count];
+  memset(k, 0, sizeof *k);
+  bool ok = fill_chunk(w, k, &stored, err);
+  c->chunk_count++; /* only now: the name has the chunk's number; and what it owns must be found by free */
+  if (!ok || !write_member(w, k->member, stored, (size_t)k->stored_bytes, &k->offset, k->sha256, err)) return false;
+  c->documents += k->documents;
+  c->raw_bytes += k->raw_bytes;
+  mig_buf_clear(&w->raw);
+  w->raw_documents = 0;
+  w->last_at = 0;
+  return true;
+}
+
+bool mig_archive_document(mig_archive_writer *w, const uint8_t *bson, size_t size, mig_error *err) {
+  if (!w->current || w->current->holds != MIG_HOLDS_DOCUMENTS)
+    return mig_fail(err, MIG_E_FAILED, "no collection of %s is open for documents", w->manifest->database);
+  const char *name = w->current->name;
+  if (size > MIG_DOCUMENT_MAX_BYTES)
+    return mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s: a document of %zu bytes is larger than a server takes back",
+                    w->manifest->database, name, size);
+  if (!mig_bson_valid(bson, size)) {
+    mig_fail(err, MIG_E_SERVER, "%s.%s: a document is not valid BSON", w->manifest->database, name);
+    return mig_why(err, "document %llu in reading order, %zu bytes",
+                   (unsigned long long)(w->current->documents + w->raw_documents + 1), size);
+  }
+  if (w->raw_documents && w->raw.size + size > w->chunk_bytes && !flush(w, err)) return false;
+  w->last_at = w->raw.size;
+  if (!mig_buf_add(&w->raw, bson, size, err)) return false;
+  w->raw_documents++;
+  return true;
+}
+
+bool mig_archive_collection_end(mig_archive_writer *w, mig_error *err) {
+  mig_collection_entry *c = w->current;
+  mig_buf json = MIG_BUF(MIG_METADATA_MAX_BYTES);
+  if (!c) return mig_fail(err, MIG_E_FAILED, "no collection of %s is open", w->manifest->database);
+  if (!flush(w, err)) return false;
+  w->current = NULL;
+  if (c->holds == MIG_HOLDS_ABSENT) return true;
+  if (c->holds == MIG_HOLDS_DOCUMENTS) mig_hash_hex(w->whole, c->sha256);
+  bool ok = mig_metadata_write(w->manifest, c, &json, err) &&
+            write_member(w, c->metadata_member, json.data, json.size, &c->metadata_offset, c->metadata_sha256, err);
+  c->metadata_bytes = json.size;
+  mig_buf_free(&json);
+  return ok;
+}
+
+/* The file's own sum is taken with zeros where it will stand, then put there. */
+static bool write_manifest(mig_archive_writer *w, mig_error *err) {
+  mig_manifest *m = w->manifest;
+  mig_buf json = MIG_BUF(MIG_MANIFEST_MAX_BYTES);
+  char sum[MIG_SHA256_HEX];
+  uint64_t offset = 0;
+  m->archive_sha256[0] = 0;
+  bool ok = mig_manifest_seal(m, err) && mig_manifest_check(m, err) && mig_manifest_write(m, &json, err) &&
+            write_member(w, MIG_MANIFEST_MEMBER, json.data, json.size, &offset, sum, err) &&
+            mig_tar_out_close(w->tar, m->archive_sha256, err) &&
+            mig_tar_out_patch(w->tar, offset + json.size - MIG_MANIFEST_TAIL_BYTES, m->archive_sha256,
+                              MIG_SHA256_HEX - 1, err);
+  mig_buf_free(&json);
+  return ok;
+}
+
+/* What is on the disk now, read by the reader that a restore will use. */
+static bool read_back(mig_archive_writer *w, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err) {
+  mig_archive *a = NULL;
+  bool ok = mig_archive_open(w->partial, &a, err) && mig_archive_verify(a, NULL, err) &&
+            mig_archive_sha256(a, sha256, bytes, err);
+  if (ok && strcmp(mig_archive_contents(a)->archive_sha256, w->manifest->archive_sha256) != 0)
+    ok = mig_fail(err, MIG_E_ARCHIVE, "%s holds another archive than the one written", w->partial);
+  if (!ok) {
+    mig_fail_at(err, "the new snapshot was read back and is not what was written");
+    mig_hint(err,
+             "the disk or file system of the store is not to be trusted: check it, or choose another with --store");
+  }
+  mig_archive_free(a);
+  return ok;
+}
+
+bool mig_archive_finish(mig_archive_writer *w, char **path, char sha256[static MIG_SHA256_HEX], uint64_t *bytes,
+                        mig_error *err) {
+  *path = NULL;
+  if (w->current) return mig_fail(err, MIG_E_FAILED, "collection %s is still open", w->current->name);
+  if (!write_manifest(w, err)) return false;
+  mig_crash_point(MIG_CRASH_SNAPSHOT_WRITTEN);
+  if (!mig_tar_out_sync(w->tar, err) || !read_back(w, sha256, bytes, err)) return false;
+  mig_crash_point(MIG_CRASH_SNAPSHOT_SYNCED);
+  char *final = mig_strdup(w->final);
+  if (!final) return mig_no_memory(err, "path");
+  if (!mig_fs_publish(w->partial, w->final, err)) {
+    /* Renamed, but the folder could not be synced: what is reported as failed must not be there. */
+    if (mig_tar_out_is(w->tar, w->final)) unlink(w->final);
+    mig_free(final);
+    return false;
+  }
+  w->published = true;
+  mig_crash_point(MIG_CRASH_SNAPSHOT_PUBLISHED);
+  *path = final;
+  return true;
+}
+
+void mig_archive_writer_free(mig_archive_writer *w) {
+  if (!w) return;
+  mig_tar_out_free(w->tar);
+  if (w->made_partial && !w->published) unlink(w->partial);
+  mig_packer_free(w->packer);
+  mig_hash_free(w->part);
+  mig_hash_free(w->whole);
+  mig_buf_free(&w->raw);
+  mig_manifest_free(w->manifest);
+  mig_free(w->partial);
+  mig_free(w->final);
+  mig_free(w);
+}

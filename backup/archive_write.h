@@ -1,0 +1,41 @@
+/*
+ * archive_write.h - writes a snapshot archive, format 1, as a stream
+ *
+ *     begin --> { collection --> document* --> collection_end }* --> finish --> free
+ *
+ * The promise: once finish() returns true the archive has been synced, read back and hashed, renamed to its final
+ * name and its folder synced. Anything else leaves at most a .partial, removed by free().
+ * Errors: MIG_E_STORE when writing fails (path, cause); after an error only free() may follow.
+ * Ownership: begin() takes the manifest over, also when it fails. info and indexes are copied.
+ * Memory: one raw chunk and its compressed form, whatever the size of the collection.   Threads: one writer, one
+ * thread. Trust: documents are checked for structure (lengths, depth), not for UTF-8; their bytes are never changed.
+ */
+#ifndef MIG_BACKUP_ARCHIVE_WRITE_H
+#define MIG_BACKUP_ARCHIVE_WRITE_H
+
+#include "backup/manifest.h"
+#include "backup/store.h"
+
+typedef struct mig_archive_writer mig_archive_writer;
+
+typedef struct mig_archive_options {
+  uint32_t chunk_bytes; /* 0: 4 MiB raw; at most MIG_CHUNK_MAX_BYTES */
+  int level;            /* zstd; 0: 3 */
+} mig_archive_options;
+
+/* manifest: its id, tool, reason, database, created_unix_ms, migration and direction are written into the header, so
+ * they must be set (id by mig_store_new_id; the texts as mig_alloc'ed strings); the rest may be set until finish(). */
+bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archive_options *options,
+                       mig_archive_writer **out, mig_error *err);
+/* info and indexes are copied; info NULL for an absent collection. Collections are in any order, each once. */
+bool mig_archive_collection(mig_archive_writer *w, const char *name, mig_holds holds, const bson_t *info,
+                            const bson_t *indexes, mig_error *err);
+bool mig_archive_document(mig_archive_writer *w, const uint8_t *bson, size_t size, mig_error *err);
+bool mig_archive_collection_end(mig_archive_writer *w, mig_error *err);
+/* path (free with mig_free), sha256 of the whole file and its length. */
+bool mig_archive_finish(mig_archive_writer *w, char **path, char sha256[static MIG_SHA256_HEX], uint64_t *bytes,
+                        mig_error *err);
+mig_manifest *mig_archive_manifest(mig_archive_writer *w); /* borrowed; to set consistency before finish */
+void mig_archive_writer_free(mig_archive_writer *w);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * chunk.h - one chunk: whole documents in one zstd frame
+ *
+ *     packing:   mig_packer_new --> mig_chunk_pack* --> free
+ *     reading:   mig_chunk_reader_new --> mig_chunk_load --> { reader->raw: documents one after another } --> free
+ *
+ * After load() everything the manifest says of the chunk has been checked: both hashes, sizes, that it is exactly one
+ * frame, the number of documents, the structure of each, the first and the last _id.
+ * Memory: the chunk, raw and stored; the buffers and zstd's context serve all chunks of an archive.
+ */
+#ifndef MIG_BACKUP_CHUNK_H
+#define MIG_BACKUP_CHUNK_H
+
+#include "backup/manifest.h"
+
+typedef struct mig_packer mig_packer;
+
+bool mig_packer_new(int level, mig_packer **out, mig_error *err);
+/* stored is borrowed until the next call. */
+bool mig_chunk_pack(mig_packer *p, const void *raw, size_t raw_bytes, const uint8_t **stored, size_t *stored_bytes,
+                    mig_error *err);
+void mig_packer_free(mig_packer *p);
+
+typedef struct mig_chunk_reader {
+  mig_buf stored, raw;
+  struct ZSTD_DCtx_s *zstd;
+  mig_hash *hash;
+} mig_chunk_reader;
+
+bool mig_chunk_reader_new(mig_chunk_reader **out, mig_error *err);
+bool mig_chunk_load(mig_chunk_reader *r, int fd, const char *path, const mig_chunk *k, mig_error *err);
+void mig_chunk_reader_free(mig_chunk_reader *r);
+
+/* The document at *at; moves *at behind it. False at the end, or where the bytes are no document (*bad). */
+bool mig_chunk_next(const uint8_t *raw, size_t size, size_t *at, const uint8_t **doc, size_t *doc_bytes, bool *bad);
+
+/* Exactly `size` bytes at `offset`: a shorter file is MIG_E_ARCHIVE, a failing read MIG_E_STORE. */
+bool mig_read_at(int fd, const char *path, const char *member, uint64_t offset, void *data, size_t size,
+                 mig_error *err);
+/* The same into a buffer, which is emptied first. */
+bool mig_read_member(int fd, const char *path, const char *member, uint64_t offset, uint64_t size, mig_buf *out,
+                     mig_error *err);
+
+#endif

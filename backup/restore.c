@@ -1,0 +1,219 @@
+#include "backup/restore.h"
+
+#include <string.h>
+
+#include "backup/restore_parts.h"
+#include "base/crash.h"
+
+static bool selected(const mig_restore_options *o, const char *name) {
+  if (!o->only) return true;
+  for (const char *const *n = o->only; *n; n++)
+    if (strcmp(*n, name) == 0) return true;
+  return false;
+}
+
+static bool check_only(const mig_manifest *m, const mig_restore_options *o, mig_error *err) {
+  for (const char *const *n = o->only; n && *n; n++) {
+    if (mig_manifest_find(m, *n)) continue;
+    mig_fail(err, MIG_E_USAGE, "the snapshot %s does not hold the collection %s", m->id, *n);
+    return mig_hint(err, "`mig snapshot show %s` lists what it holds", m->id);
+  }
+  return true;
+}
+
+static bool check_kind(const mig_manifest *m, mig_error *err) {
+  if (m->reason && strncmp(m->reason, MIG_DISPLACED_REASON, strlen(MIG_DISPLACED_REASON)) == 0) {
+    mig_fail(err, MIG_E_USAGE, "%s holds displaced documents, not whole collections", m->id);
+    mig_why(err, "restoring it would remove every document that is not in it");
+    return mig_hint(err, "take single documents out of it with tar, zstd and bsondump");
+  }
+  return true;
+}
+
+/* Collections before views, so that a view is never made on something that is still to come. */
+static bool plan(mig_restore *r, mig_error *err) {
+  const mig_manifest *m = mig_archive_contents(r->archive);
+  if (!check_kind(m, err) || !check_only(m, r->options, err)) return false;
+  r->items = mig_alloc((m->collection_count + 1) * sizeof *r->items);
+  r->report->collections = mig_alloc((m->collection_count + 1) * sizeof *r->report->collections);
+  if (!r->items || !r->report->collections) return mig_no_memory(err, "the list of collections");
+  for (int views = 0; views < 2; views++) {
+    for (size_t i = 0; i < m->collection_count; i++) {
+      const mig_collection_entry *e = &m->collections[i];
+      const bool is_view = e->holds != MIG_HOLDS_ABSENT && e->type && strcmp(e->type, "view") == 0;
+      if (is_view != (views == 1) || !selected(r->options, e->name)) continue;
+      if (e->type && strcmp(e->type, "timeseries") == 0)
+        return mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s: time series cannot be restored", m->database, e->name);
+      mig_restore_item *item = &r->items[r->count];
+      item->entry = e;
+      item->is_view = is_view;
+      item->row = &r->report->collections[r->count];
+      if (!(item->row->name = mig_strdup(e->name))) return mig_no_memory(err, "the report");
+      r->report->count = ++r->count;
+    }
+  }
+  return true;
+}
+
+static mig_bring choose(const mig_restore *r, const mig_restore_item *item) {
+  const mig_collection_entry *e = item->entry;
+  const mig_compare_result *d = &item->documents;
+  if (!mig_restore_item_differs(item)) return MIG_BRING_NOTHING;
+  if (e->holds == MIG_HOLDS_ABSENT) return MIG_BRING_DROP;
+  if (item->is_view) return MIG_BRING_VIEW;
+  if (!item->live || item->fixed_differ || d->unsettled) return MIG_BRING_SWAP;
+  if (e->holds == MIG_HOLDS_METADATA) return MIG_BRING_DELTA;
+  if (e->natural_order && (d->out_of_order || !mig_compare_identical(d))) return MIG_BRING_SWAP;
+  if (item->validator_differs && r->w->caps->has[MIG_CAP_COLLMOD] == MIG_NO) return MIG_BRING_SWAP;
+  if (r->options->strategy == MIG_STRATEGY_SWAP) return MIG_BRING_SWAP;
+  return r->round >= 2 && r->options->strategy == MIG_STRATEGY_AUTO ? MIG_BRING_SWAP : MIG_BRING_DELTA;
+}
+
+/* What is to be done but cannot be, or must not be, is said before anything is written. */
+static bool check_choice(const mig_restore *r, const mig_restore_item *item, mig_error *err) {
+  const char *database = mig_db_name(r->w->db), *name = item->entry->name;
+  if (item->bring == MIG_BRING_SWAP && item->entry->holds == MIG_HOLDS_METADATA) {
+    mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s has options that cannot be changed on a collection", database, name);
+    return mig_hint(err, "restore it from a snapshot that holds its documents");
+  }
+  if (item->bring == MIG_BRING_SWAP && item->live && r->options->strategy == MIG_STRATEGY_DELTA) {
+    mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s cannot be brought back by delta", database, name);
+    mig_why(err, "it differs in options that only a new collection can have, in its sequence, or in nearly everything");
+    return mig_hint(err, "restore with --strategy swap or auto");
+  }
+  if (item->bring == MIG_BRING_VIEW && r->w->caps->has[MIG_CAP_VIEWS] == MIG_NO)
+    return mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s is a view, and this server has none", database, name);
+  return true;
+}
+
+static void fill_row(mig_restore_item *item) {
+  static const char *const names[] = {"none", "swap", "swap", "delta", "swap"};
+  mig_restore_collection *row = item->row;
+  row->missing = item->documents.missing;
+  row->changed = item->documents.changed;
+  row->extra = item->documents.extra;
+  row->indexes_differing = item->indexes_differ;
+  row->options_differ = item->fixed_differ || item->validator_differs || item->images_differ;
+  row->created = !item->live && item->entry->holds != MIG_HOLDS_ABSENT;
+  row->dropped = item->live && item->entry->holds == MIG_HOLDS_ABSENT;
+  strcpy(row->strategy, names[item->bring]);
+}
+
+/* One look at everything that is not known to be the same; *differs counts the collections that are not. */
+static bool diff_all(mig_restore *r, size_t *differs, mig_error *err) {
+  *differs = 0;
+  for (size_t i = 0; i < r->count; i++) {
+    mig_restore_item *item = &r->items[i];
+    if (r->round > 0 && item->bring == MIG_BRING_NOTHING) continue; /* found the same, and not written since */
+    if (!mig_checkpoint(r->w, err) || !mig_restore_diff(r, item, item->entry->name, r->displaced, err)) return false;
+    item->bring = choose(r, item);
+    if (r->round == 0) fill_row(item);
+    if (item->bring == MIG_BRING_NOTHING) continue;
+    (*differs)++;
+    if (!r->options->dry_run && !check_choice(r, item, err)) return false;
+  }
+  return true;
+}
+
+static bool keep_displaced(mig_restore *r, mig_error *err) {
+  mig_restore_report *report = r->report;
+  if (!r->displaced) return true;
+  if (!mig_displaced_finish(r->displaced, err)) return false;
+  const char *path = mig_displaced_path(r->displaced);
+  if (!path) return true;
+  report->displaced_documents += mig_displaced_documents(r->displaced);
+  mig_say(r->w->observer, MIG_INFO, "%lld documents that will be overwritten or removed are saved in %s",
+          (long long)mig_displaced_documents(r->displaced), path);
+  char **to = &report->displaced_path;
+  for (size_t i = 0; *to && i < MIG_RESTORE_DISPLACED; i++) to = &report->more_displaced[i];
+  if (to == &report->displaced_path) report->displaced_id = mig_strdup(mig_displaced_id(r->displaced));
+  *to = mig_strdup(path);
+  return *to && report->displaced_id ? true : mig_no_memory(err, "the report");
+}
+
+static bool drop_or_view(mig_restore *r, mig_restore_item *item, mig_error *err) {
+  bool all_held = false;
+  if (!mig_restore_all_held(r, item, &all_held, err)) return false;
+  if (!all_held) return true; /* someone wrote to it since: the next round saves that first */
+  r->report->removed += item->documents.extra;
+  return item->bring == MIG_BRING_DROP ? mig_restore_drop(r, item->entry->name, err) : mig_restore_view(r, item, err);
+}
+
+static bool apply_all(mig_restore *r, mig_error *err) {
+  for (size_t i = 0; i < r->count; i++) {
+    mig_restore_item *item = &r->items[i];
+    bool ok = true;
+    item->refused.code = MIG_OK;
+    switch (item->bring) {
+    case MIG_BRING_NOTHING:
+      break;
+    case MIG_BRING_DROP:
+    case MIG_BRING_VIEW:
+      ok = drop_or_view(r, item, err);
+      break;
+    case MIG_BRING_DELTA:
+      ok = mig_restore_delta(r, item, err);
+      break;
+    case MIG_BRING_SWAP:
+      strcpy(item->row->strategy, "swap");
+      ok = mig_restore_swap(r, item, err);
+      break;
+    }
+    if (!ok) return mig_fail_at(err, "restore %s.%s", mig_db_name(r->w->db), item->entry->name);
+  }
+  return true;
+}
+
+static bool fail_remaining(const mig_restore *r, mig_error *err) {
+  for (size_t i = 0; i < r->count; i++)
+    if (r->items[i].bring != MIG_BRING_NOTHING)
+      return mig_restore_item_fail(r, &r->items[i], "after it was restored", err);
+  return mig_fail(err, MIG_E_FAILED, "the restore did not settle");
+}
+
+/* One round. *done: nothing differs (any more), or it was only to be looked at. */
+static bool round_of(mig_restore *r, bool *done, mig_error *err) {
+  size_t differs = 0;
+  const mig_restore_options *o = r->options;
+  const bool keeps = o->displaced_store && !o->dry_run && r->round < MIG_RESTORE_ROUNDS;
+  if (keeps && !mig_displaced_new(o->displaced_store, r->w, o->displaced_reason, &r->displaced, err)) return false;
+  if (!diff_all(r, &differs, err)) return false;
+  if (r->round == 0) r->report->identical = differs == 0;
+  *done = differs == 0 || o->dry_run;
+  if (*done) return true;
+  if (r->round == MIG_RESTORE_ROUNDS) return fail_remaining(r, err);
+  if (!keep_displaced(r, err)) return false;
+  mig_crash_point(MIG_CRASH_RESTORE_DISPLACED);
+  if (r->round == 0 && !mig_restore_drop_stages(r, err)) return false;
+  return apply_all(r, err);
+}
+
+bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_options *options, mig_restore_report *out,
+                     mig_error *err) {
+  mig_restore r = {.w = w, .archive = archive, .options = options, .report = out};
+  mig_error local = {0};
+  bool done = false;
+  if (!err) err = &local; /* the parts decide by its code */
+  memset(out, 0, sizeof *out);
+  bool ok = mig_archive_verify(archive, w->observer, err) && plan(&r, err);
+  if (ok) mig_crash_point(MIG_CRASH_RESTORE_BEGIN);
+  for (r.round = 0; ok && !done; r.round++) {
+    ok = round_of(&r, &done, err);
+    mig_displaced_free(r.displaced);
+    r.displaced = NULL;
+  }
+  if (ok && !options->dry_run) mig_crash_point(MIG_CRASH_RESTORE_DONE);
+  for (size_t i = 0; i < r.count; i++) mig_restore_item_forget(&r.items[i]);
+  mig_free(r.items);
+  return ok;
+}
+
+void mig_restore_report_clear(mig_restore_report *r) {
+  if (!r) return;
+  for (size_t i = 0; i < r->count; i++) mig_free(r->collections[i].name);
+  for (size_t i = 0; i < MIG_RESTORE_DISPLACED; i++) mig_free(r->more_displaced[i]);
+  mig_free(r->collections);
+  mig_free(r->displaced_path);
+  mig_free(r->displaced_id);
+  memset(r, 0, sizeof *r);
+}

@@ -1,0 +1,61 @@
+/*
+ * restore.h - puts the collections of a verified snapshot back, and proves it
+ *
+ *     open archive --> [verify] --> mig_restore_run --> report
+ *
+ * 1. Verify every hash before the first write (done here if it was not done before). 2. For each collection: bring it
+ * back by `delta` (write only what differs) or `swap` (load into a staging collection, verify, rename over it).
+ * 3. Read everything back and compare it with the archive, byte for byte, with indexes and options.
+ * The promise: true means that step 3 found no difference. It can be killed anywhere and run again: it converges.
+ * Nothing is overwritten unseen: before the first write, every live document that would be changed or removed is
+ * saved to the `displaced` archive in the store, when one is asked for; what others write meanwhile goes into a further
+ * one or stays. Such an archive has only some documents of a collection, so it is refused here (MIG_E_USAGE).
+ * A displaced document is one that differs: indexes and options that go are told to the observer.
+ * Staging collections are named migstage_<8 digits of the digest>_<n>; those a killed run left are dropped first.
+ * Errors: MIG_E_ARCHIVE nothing was written; anything else: the target may be in between, run it again.
+ */
+#ifndef MIG_BACKUP_RESTORE_H
+#define MIG_BACKUP_RESTORE_H
+
+#include "backup/archive_read.h"
+#include "backup/snapshot.h"
+
+/* At most this many displaced archives: the first, and those of later rounds (others wrote meanwhile, or the server
+ * stored something otherwise and it had to be written again). */
+#define MIG_RESTORE_DISPLACED 4
+
+typedef enum mig_strategy { MIG_STRATEGY_AUTO, MIG_STRATEGY_DELTA, MIG_STRATEGY_SWAP } mig_strategy;
+
+typedef struct mig_restore_options {
+  mig_strategy strategy;      /* AUTO: delta where the collection exists, else swap; swap when delta does not settle */
+  const char *const *only;    /* collection names, NULL-terminated; NULL: all */
+  bool dry_run;               /* compare and count only */
+  mig_store *displaced_store; /* NULL: displaced documents are not kept */
+  const char *displaced_reason;
+} mig_restore_options;
+
+typedef struct mig_restore_collection {
+  char *name;
+  int64_t missing, changed, extra; /* documents found to differ */
+  int64_t indexes_differing;       /* indexes created, dropped or rebuilt */
+  bool options_differ;
+  bool created, dropped; /* was missing / should not be there */
+  char strategy[8];      /* "none", "delta" or "swap" */
+} mig_restore_collection;
+
+typedef struct mig_restore_report {
+  mig_restore_collection *collections;
+  size_t count;
+  int64_t written, removed; /* documents */
+  char *displaced_path;     /* archive of what was overwritten or removed; NULL if nothing was */
+  char *displaced_id;
+  int64_t displaced_documents;                 /* in all of them */
+  char *more_displaced[MIG_RESTORE_DISPLACED]; /* paths of later ones; NULL where there is none */
+  bool identical;                              /* nothing differed in the first place */
+} mig_restore_report;
+
+bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_options *options, mig_restore_report *out,
+                     mig_error *err);
+void mig_restore_report_clear(mig_restore_report *r);
+
+#endif

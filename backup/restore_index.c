@@ -1,0 +1,131 @@
+#include <string.h>
+
+#include "backup/restore_parts.h"
+#include "base/crash.h"
+
+static bool wanted(const bson_t *spec, const bson_t *recorded, bool unique_too) {
+  return mig_index_in(recorded, spec) && !(unique_too && mig_index_is_unique(spec));
+}
+
+static int64_t not_in(const bson_t *these, const bson_t *those) {
+  bson_iter_t it;
+  bson_t spec;
+  int64_t count = 0;
+  if (!these || !bson_iter_init(&it, these)) return 0;
+  while (bson_iter_next(&it))
+    if (mig_bson_iter_doc(&it, &spec) && !mig_index_is_own(&spec) && !mig_index_in(those, &spec)) count++;
+  return count;
+}
+
+int64_t mig_indexes_differing(const bson_t *live, const bson_t *recorded) {
+  bson_iter_t it;
+  bson_t spec, other;
+  const char *name = NULL;
+  int64_t count = not_in(recorded, live); /* to be created or rebuilt */
+  if (!live || !bson_iter_init(&it, live)) return count;
+  while (bson_iter_next(&it)) /* to be dropped */
+    if (mig_bson_iter_doc(&it, &spec) && !mig_index_is_own(&spec) && mig_index_name(&spec, &name) &&
+        !mig_index_find(recorded, name, &other))
+      count++;
+  return count;
+}
+
+static bool drop_one(mig_work *w, const char *collection, const bson_t *spec, mig_error *err) {
+  const char *name = NULL;
+  if (!mig_index_name(spec, &name))
+    return mig_fail(err, MIG_E_SERVER, "%s.%s has an index without a name", mig_db_name(w->db), collection);
+  char *json = mig_bson_json(spec);
+  mig_say(w->observer, MIG_INFO, "restore %s.%s: drops the index %s", mig_db_name(w->db), collection,
+          json ? json : name);
+  mig_free(json);
+  bson_t command = BSON_INITIALIZER, reply;
+  BSON_APPEND_UTF8(&command, "dropIndexes", collection);
+  BSON_APPEND_UTF8(&command, "index", name);
+  const bool ok = mig_db_command(w->db, MIG_WRITE, &command, &reply, err) || (err && err->server_code == 27);
+  bson_destroy(&reply);
+  bson_destroy(&command);
+  return ok || mig_fail_at(err, "index %s", name);
+}
+
+bool mig_indexes_drop(mig_work *w, const char *collection, const bson_t *live, const bson_t *recorded, bool unique_too,
+                      mig_error *err) {
+  bson_iter_t it;
+  bson_t spec;
+  if (!live || !bson_iter_init(&it, live)) return true;
+  while (bson_iter_next(&it)) {
+    if (!mig_bson_iter_doc(&it, &spec) || mig_index_is_own(&spec) || wanted(&spec, recorded, unique_too)) continue;
+    if (!mig_checkpoint(w, err) || !drop_one(w, collection, &spec, err)) return false;
+  }
+  return true;
+}
+
+/* A text index is listed with the key {_fts: "text", _ftsx: 1}. MongoDB takes that back, but others make a different
+ * index of it, so it is sent as it was first given: each field of "weights" as "text". */
+static void append_key(bson_t *spec, const bson_t *listed) {
+  bson_iter_t it, field;
+  bson_t key, out, weights;
+  if (!mig_bson_doc(listed, "key", &key) || !bson_iter_init(&it, &key)) return;
+  BSON_APPEND_DOCUMENT_BEGIN(spec, "key", &out);
+  while (bson_iter_next(&it)) {
+    if (strcmp(bson_iter_key(&it), "_ftsx") == 0) continue;
+    if (strcmp(bson_iter_key(&it), "_fts") != 0)
+      bson_append_iter(&out, NULL, 0, &it);
+    else if (mig_bson_doc(listed, "weights", &weights) && bson_iter_init(&field, &weights))
+      while (bson_iter_next(&field)) BSON_APPEND_UTF8(&out, bson_iter_key(&field), "text");
+  }
+  bson_append_document_end(spec, &out);
+}
+
+static bson_t *spec_to_send(const bson_t *listed) {
+  static const char *const skip[] = {"ns", NULL}, *const skip_key[] = {"ns", "key", NULL};
+  bson_iter_t it;
+  bson_t key;
+  const bool text = mig_bson_doc(listed, "key", &key) && bson_iter_init_find(&it, &key, "_fts") &&
+                    bson_iter_init_find(&it, listed, "weights");
+  bson_t *spec = mig_bson_without(listed, text ? skip_key : skip);
+  if (spec && text) append_key(spec, listed);
+  return spec;
+}
+
+static bool create_one(mig_work *w, const char *collection, const bson_t *spec, mig_error *err) {
+  bson_t command = BSON_INITIALIZER, list, reply;
+  const char *name = "?";
+  mig_index_name(spec, &name);
+  bson_t *sent = spec_to_send(spec);
+  if (!sent) return mig_no_memory(err, "an index");
+  BSON_APPEND_UTF8(&command, "createIndexes", collection);
+  BSON_APPEND_ARRAY_BEGIN(&command, "indexes", &list);
+  BSON_APPEND_DOCUMENT(&list, "0", sent);
+  bson_append_array_end(&command, &list);
+  const bool ok = mig_db_command(w->db, MIG_WRITE, &command, &reply, err);
+  bson_destroy(&reply);
+  bson_destroy(&command);
+  bson_destroy(sent);
+  return ok || mig_fail_at(err, "index %s", name);
+}
+
+bool mig_indexes_create(mig_work *w, const char *collection, const bson_t *recorded, mig_error *refused,
+                        mig_error *err) {
+  bson_iter_t it;
+  bson_t live, spec;
+  bool ok = mig_db_indexes(w->db, collection, &live, err);
+  if (ok && recorded && bson_iter_init(&it, recorded)) {
+    while (ok && bson_iter_next(&it)) {
+      if (!mig_bson_iter_doc(&it, &spec) || mig_index_is_own(&spec) || mig_index_in(&live, &spec)) continue;
+      ok = mig_checkpoint(w, err) && (create_one(w, collection, &spec, err) || mig_refused(err, refused));
+      mig_crash_point(MIG_CRASH_RESTORE_INDEX);
+    }
+  }
+  bson_destroy(&live);
+  return ok;
+}
+
+bool mig_refused(const mig_error *err, mig_error *keep_first) {
+  /* no majority, not the primary, shutting down, not allowed, not authenticated: another way of writing won't help */
+  static const int32_t final_codes[] = {13, 18, 50, 64, 91, 100, 189, 8000, 10107, 11600, 11602, 13435, 13436};
+  if (!err || err->code != MIG_E_SERVER || err->network) return false;
+  for (size_t i = 0; i < sizeof final_codes / sizeof *final_codes; i++)
+    if (err->server_code == final_codes[i]) return false;
+  if (keep_first && keep_first->code == MIG_OK) *keep_first = *err;
+  return true;
+}

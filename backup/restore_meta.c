@@ -1,0 +1,89 @@
+#include <string.h>
+
+#include "backup/restore_parts.h"
+
+static bool run(mig_work *w, bson_t *command, mig_error *err) {
+  bson_t reply;
+  const bool ok = mig_db_command(w->db, MIG_WRITE, command, &reply, err);
+  bson_destroy(&reply);
+  return ok;
+}
+
+static bool set_validator(mig_work *w, const char *collection, const bson_t *options, const char *otherwise,
+                          mig_error *err) {
+  static const uint8_t empty[] = {5, 0, 0, 0, 0};
+  bson_t command = BSON_INITIALIZER, validator;
+  const char *level = otherwise, *action = "error";
+  if (!options || !mig_bson_doc(options, "validator", &validator)) bson_init_static(&validator, empty, sizeof empty);
+  if (options) mig_bson_str(options, "validationLevel", &level);
+  if (options) mig_bson_str(options, "validationAction", &action);
+  BSON_APPEND_UTF8(&command, "collMod", collection);
+  BSON_APPEND_DOCUMENT(&command, "validator", &validator);
+  BSON_APPEND_UTF8(&command, "validationLevel", level);
+  BSON_APPEND_UTF8(&command, "validationAction", action);
+  const bool ok = run(w, &command, err);
+  bson_destroy(&command);
+  return ok;
+}
+
+/* The two ways to ask for pre-images exclude each other: what is to be off goes first. */
+static bool set_images(mig_work *w, const char *collection, const char *option, bool enabled, mig_error *err) {
+  bson_t command = BSON_INITIALIZER, value;
+  BSON_APPEND_UTF8(&command, "collMod", collection);
+  if (strcmp(option, "recordPreImages") == 0)
+    BSON_APPEND_BOOL(&command, option, enabled);
+  else {
+    BSON_APPEND_DOCUMENT_BEGIN(&command, option, &value);
+    BSON_APPEND_BOOL(&value, "enabled", enabled);
+    bson_append_document_end(&command, &value);
+  }
+  const bool ok = run(w, &command, err);
+  bson_destroy(&command);
+  return ok;
+}
+
+static bool bring_images(mig_work *w, const char *collection, const bson_t *recorded, const bson_t *live,
+                         mig_error *err) {
+  static const char *const options[] = {"recordPreImages", "changeStreamPreAndPostImages"};
+  static const char *const paths[] = {"recordPreImages", "changeStreamPreAndPostImages.enabled"};
+  for (int pass = 0; pass < 2; pass++) {
+    for (size_t i = 0; i < 2; i++) {
+      bool want = false, has = false;
+      mig_bson_bool(recorded, paths[i], &want);
+      mig_bson_bool(live, paths[i], &has);
+      if (want != has && want == (pass == 1) && !set_images(w, collection, options[i], want, err)) return false;
+    }
+  }
+  return true;
+}
+
+bool mig_options_bring(mig_work *w, const char *collection, const bson_t *recorded, const bson_t *live,
+                       mig_error *err) {
+  if (!mig_checkpoint(w, err)) return false;
+  if (!mig_options_validator_same(recorded, live) &&
+      !set_validator(w, collection, mig_options_has_validator(recorded) ? recorded : NULL, "strict", err))
+    return false;
+  return mig_options_images_same(recorded, live) || bring_images(w, collection, recorded, live, err);
+}
+
+bool mig_validator_off(mig_work *w, const char *collection, mig_error *err) {
+  return set_validator(w, collection, NULL, "off", err);
+}
+
+bool mig_restore_drop(mig_restore *r, const char *collection, mig_error *err) {
+  bson_t command = BSON_INITIALIZER;
+  BSON_APPEND_UTF8(&command, "drop", collection);
+  const bool ok = run(r->w, &command, err) || (err && err->server_code == 26);
+  bson_destroy(&command);
+  return ok;
+}
+
+bool mig_restore_view(mig_restore *r, mig_restore_item *item, mig_error *err) {
+  bson_t command = BSON_INITIALIZER, options;
+  mig_options_of(item->entry->info, &options);
+  BSON_APPEND_UTF8(&command, "create", item->entry->name);
+  bool ok = bson_concat(&command, &options) || mig_no_memory(err, "a view's definition");
+  ok = ok && (!item->live || mig_restore_drop(r, item->entry->name, err)) && run(r->w, &command, err);
+  bson_destroy(&command);
+  return ok;
+}

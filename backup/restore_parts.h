@@ -1,0 +1,128 @@
+/*
+ * restore_parts.h - what the parts of a restore share; not for other layers
+ *
+ *     restore.c: verify --> rounds of { diff --> displaced --> apply } until a diff finds nothing
+ *     restore_diff.c    what differs, read only          restore_delta.c   writes only what differs
+ *     restore_meta.c    options, validators              restore_swap.c    stages, compares, renames
+ *     restore_index.c   indexes                          restore_write.c   batches of writes
+ *
+ * A round's diff is the compare pass of the round before. Each round writes in a plainer way than the one before it.
+ */
+#ifndef MIG_BACKUP_RESTORE_PARTS_H
+#define MIG_BACKUP_RESTORE_PARTS_H
+
+#include <stdio.h>
+
+#include "backup/compare.h"
+#include "backup/displaced.h"
+#include "backup/restore.h"
+#include "backup/spec.h"
+
+typedef enum mig_bring {
+  MIG_BRING_NOTHING,
+  MIG_BRING_DROP,  /* should not be there */
+  MIG_BRING_VIEW,  /* make its definition anew */
+  MIG_BRING_DELTA, /* the collection stays, what differs is written */
+  MIG_BRING_SWAP   /* a new collection takes its place */
+} mig_bring;
+
+typedef struct mig_restore_item {
+  const mig_collection_entry *entry;
+  mig_restore_collection *row; /* in the report: what the first round found */
+  bool is_view;                /* in the archive */
+  bool live, live_is_view;
+  bson_t *live_info, *live_indexes; /* NULL when it is not there */
+  mig_compare_result documents;
+  bool validator_differs, images_differ, fixed_differ; /* kinds of options, see spec.h */
+  int64_t indexes_differ;
+  mig_bring bring;
+  mig_error refused; /* the server's first refusal that a later round may get over; code MIG_OK: none */
+} mig_restore_item;
+
+typedef struct mig_restore {
+  mig_work *w;
+  mig_archive *archive;
+  const mig_restore_options *options;
+  mig_restore_report *report;
+  mig_restore_item *items;
+  size_t count;
+  mig_displaced *displaced; /* of this round; NULL: displaced documents are not kept */
+  unsigned round;
+} mig_restore;
+
+#define MIG_RESTORE_ROUNDS 4u /* replace; delete and insert; swap; swap */
+
+/* --- streams for mig_compare_run; both count what they read and call the checkpoint about once a second --- */
+typedef struct mig_live_source {
+  mig_work *w;
+  mig_cursor *cursor;
+  const char *what; /* for progress */
+  uint64_t done, total;
+  int64_t checked_ms;
+} mig_live_source;
+/* All documents in _id order, or in natural order. */
+bool mig_live_open(mig_live_source *s, mig_work *w, const char *collection, bool natural, mig_error *err);
+mig_pull mig_live_next(void *source, bson_t *doc, mig_error *err);
+mig_pull mig_archived_next(void *cursor, bson_t *doc, mig_error *err); /* a mig_archive_cursor */
+
+/* --- restore_diff.c --- */
+/* Fills everything of the item from `collection` as it is now; documents of METADATA entries are not read.
+ * keep (may be NULL) gets the documents that would be overwritten or removed. */
+bool mig_restore_diff(mig_restore *r, mig_restore_item *item, const char *collection, mig_displaced *keep,
+                      mig_error *err);
+void mig_restore_item_forget(mig_restore_item *item); /* what the last diff found */
+bool mig_restore_item_differs(const mig_restore_item *item);
+/* Says what still differs, with up to 5 _ids, and why if the server said so. Always returns false. */
+bool mig_restore_item_fail(const mig_restore *r, const mig_restore_item *item, const char *doing, mig_error *err);
+
+/* Documents of the archive against a collection by look-ups of their _ids: slower, but independent of any order. */
+bool mig_lookup_run(mig_work *w, mig_archive *archive, const mig_collection_entry *entry, const char *collection,
+                    mig_compare_result *out, mig_error *err);
+
+/* --- bringing back --- */
+bool mig_restore_delta(mig_restore *r, mig_restore_item *item, mig_error *err);
+bool mig_restore_swap(mig_restore *r, mig_restore_item *item, mig_error *err);
+bool mig_restore_view(mig_restore *r, mig_restore_item *item, mig_error *err);
+bool mig_restore_drop(mig_restore *r, const char *collection, mig_error *err); /* fine when it is not there */
+bool mig_restore_drop_stages(mig_restore *r, mig_error *err); /* left by a restore of this archive that was killed */
+
+/* Reads the live collection again: does the displaced archive still have all that would be lost with it? */
+bool mig_restore_all_held(mig_restore *r, const mig_restore_item *item, bool *all, mig_error *err);
+
+/* Both are the options of a listCollections entry: collection gets the recorded validator and pre-image options. */
+bool mig_options_bring(mig_work *w, const char *collection, const bson_t *recorded, const bson_t *live, mig_error *err);
+bool mig_validator_off(mig_work *w, const char *collection, mig_error *err);
+
+/* Drops what is not in the archive or not the same; unique_too: every unique one as well. */
+bool mig_indexes_drop(mig_work *w, const char *collection, const bson_t *live, const bson_t *recorded, bool unique_too,
+                      mig_error *err);
+/* Creates the missing. A refusal is kept in *refused and the others are still built. */
+bool mig_indexes_create(mig_work *w, const char *collection, const bson_t *recorded, mig_error *refused,
+                        mig_error *err);
+int64_t mig_indexes_differing(const bson_t *live, const bson_t *recorded);
+
+/* May a later round get over this error? Otherwise (network, lease, memory, write concern ...) the restore ends. */
+bool mig_refused(const mig_error *err, mig_error *keep_first);
+
+/* --- restore_write.c: bounded batches, in each deletes before replacements before inserts --- */
+typedef struct mig_writer mig_writer;
+typedef struct mig_writer_options {
+  const char *collection;
+  bool guarded;      /* removes and replaces only documents that are still as given */
+  bool delete_first; /* replacements are deletes and inserts */
+  /* Called once, when the server first refuses documents: makes room (unique indexes, validator). May be NULL. */
+  bool (*relax)(void *arg, mig_error *err);
+  void *relax_arg;
+  mig_error *refused; /* gets the first refusal, with the _id */
+  const char *what;   /* for progress */
+  uint64_t total;
+} mig_writer_options;
+bool mig_writer_open(mig_work *w, const mig_writer_options *options, mig_writer **out, mig_error *err);
+bool mig_writer_insert(mig_writer *wr, const bson_t *doc, mig_error *err);
+bool mig_writer_replace(mig_writer *wr, const bson_t *doc, const bson_t *live, mig_error *err);
+bool mig_writer_remove(mig_writer *wr, const bson_t *live, mig_error *err);
+bool mig_writer_flush(mig_writer *wr, mig_error *err);
+void mig_writer_counts(const mig_writer *wr, int64_t *written, int64_t *removed);
+void mig_writer_free(mig_writer *wr);
+
+#endif

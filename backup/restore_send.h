@@ -1,0 +1,38 @@
+/*
+ * restore_send.h - the commands that write documents of a restore, one command a call
+ *
+ * Special documents are those that a server may read as something else than a document to store: top-level keys that
+ * start with '$', Timestamp(0, 0) (filled in by the server), an _id that does not stand first. Which way keeps them is
+ * found out by reading each back: plainly (delete, insert) or literally (an update by pipeline with $literal).
+ * Guarded: the write happens only while the live document is the one given (compared by the server: numbers by value,
+ * text by the collection's collation), so that what others wrote since it was saved stays. One that is not, is not
+ * counted and is no error. A server that cannot compare whole documents does not write then.
+ * Ownership: documents are borrowed.      Errors: as the server says, MIG_E_SERVER or MIG_E_NETWORK.
+ */
+#ifndef MIG_BACKUP_RESTORE_SEND_H
+#define MIG_BACKUP_RESTORE_SEND_H
+
+#include "backup/doc_id.h"
+#include "base/work.h"
+
+typedef struct mig_send {
+  mig_work *w;
+  const char *collection;
+  int64_t written, removed;
+  bool literal_first; /* the way that worked last */
+} mig_send;
+
+bool mig_send_is_special(const bson_t *doc);
+bool mig_send_fits_update(const bson_t *doc, const bson_t *live); /* with its _id into one command; live may be NULL */
+
+/* By their _ids. guarded: docs are the live documents. */
+bool mig_send_removes(mig_send *s, bson_t *const *docs, size_t count, bool guarded, mig_error *err);
+/* lives: the live documents, for the guard; NULL: unguarded. */
+bool mig_send_replacements(mig_send *s, bson_t *const *docs, bson_t *const *lives, size_t count, mig_error *err);
+bool mig_send_inserts(mig_send *s, bson_t *const *docs, size_t count, mig_error *err);
+/* One document after a refusal: fine if it is there already, byte for byte. */
+bool mig_send_insert_again(mig_send *s, bson_t *doc, mig_error *err);
+/* One special document; its _id must be free. */
+bool mig_send_special(mig_send *s, bson_t *doc, mig_error *err);
+
+#endif

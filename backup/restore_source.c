@@ -1,0 +1,70 @@
+#include "backup/restore_parts.h"
+#include "base/clock.h"
+
+static void append_order(bson_t *to, const char *key, const char *field) {
+  bson_t order;
+  BSON_APPEND_DOCUMENT_BEGIN(to, key, &order);
+  BSON_APPEND_INT32(&order, field, 1);
+  bson_append_document_end(to, &order);
+}
+
+static bool query(mig_live_source *s, const char *collection, bool natural, bool hinted, mig_error *err) {
+  bson_t command = BSON_INITIALIZER;
+  BSON_APPEND_UTF8(&command, "find", collection);
+  append_order(&command, "sort", natural ? "$natural" : "_id");
+  if (hinted) append_order(&command, "hint", "_id");
+  const bool ok = mig_db_query(s->w->db, &command, &s->cursor, err);
+  bson_destroy(&command);
+  return ok;
+}
+
+bool mig_live_open(mig_live_source *s, mig_work *w, const char *collection, bool natural, mig_error *err) {
+  mig_error first = {0};
+  s->w = w;
+  s->cursor = NULL;
+  s->checked_ms = mig_now_monotonic_ms();
+  /* the hint keeps a server from sorting in memory; one that does not know the index or the hint sorts as it likes */
+  if (!natural && query(s, collection, false, true, &first)) return true;
+  if (first.code != MIG_OK && first.code != MIG_E_SERVER) {
+    if (err) *err = first;
+    return false;
+  }
+  return query(s, collection, natural, false, err);
+}
+
+mig_pull mig_live_next(void *source, bson_t *doc, mig_error *err) {
+  mig_live_source *s = source;
+  const bson_t *borrowed = NULL;
+  if (s->done % 256 == 0 && mig_now_monotonic_ms() - s->checked_ms >= 1000) {
+    if (!mig_checkpoint(s->w, err)) return MIG_PULL_ERROR;
+    s->checked_ms = mig_now_monotonic_ms();
+    if (s->what) mig_progress(s->w->observer, s->what, s->done, s->total);
+  }
+  switch (mig_cursor_next(s->cursor, &borrowed, err)) {
+  case MIG_NEXT_END:
+    return MIG_PULL_END;
+  case MIG_NEXT_ERROR:
+    return MIG_PULL_ERROR;
+  case MIG_NEXT_DOC:
+    break;
+  }
+  s->done++;
+  s->w->counts.documents_read++;
+  s->w->counts.bytes_read += borrowed->len;
+  if (!bson_init_static(doc, bson_get_data(borrowed), borrowed->len)) {
+    mig_fail(err, MIG_E_SERVER, "the server sent a document that is none");
+    return MIG_PULL_ERROR;
+  }
+  return MIG_PULL_DOC;
+}
+
+mig_pull mig_archived_next(void *cursor, bson_t *doc, mig_error *err) {
+  switch (mig_archive_cursor_next(cursor, doc, err)) {
+  case MIG_ARCHIVE_DOC:
+    return MIG_PULL_DOC;
+  case MIG_ARCHIVE_END:
+    return MIG_PULL_END;
+  default:
+    return MIG_PULL_ERROR;
+  }
+}

@@ -1,0 +1,222 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/restore_parts.h"
+#include "base/crash.h"
+
+#define STAGE_PREFIX_CHARS 32
+#define NAMESPACE_EXISTS   48
+
+static void stage_prefix(const mig_restore *r, char prefix[static STAGE_PREFIX_CHARS]) {
+  snprintf(prefix, STAGE_PREFIX_CHARS, "migstage_%.8s_", mig_archive_contents(r->archive)->digest);
+}
+
+static bool next_stage(mig_restore *r, const char *prefix, char **name, mig_error *err) {
+  mig_cursor *c = NULL;
+  const bson_t *doc = NULL;
+  const char *found = NULL;
+  mig_next next = MIG_NEXT_ERROR;
+  *name = NULL;
+  if (!mig_db_collections(r->w->db, NULL, &c, err)) return false;
+  while (!*name && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC)
+    if (mig_bson_str(doc, "name", &found) && strncmp(found, prefix, strlen(prefix)) == 0) *name = mig_strdup(found);
+  mig_cursor_close(c);
+  return next != MIG_NEXT_ERROR;
+}
+
+bool mig_restore_drop_stages(mig_restore *r, mig_error *err) {
+  char prefix[STAGE_PREFIX_CHARS];
+  char *name = NULL;
+  bool ok = true;
+  stage_prefix(r, prefix);
+  while (ok && (ok = next_stage(r, prefix, &name, err)) && name) {
+    ok = mig_checkpoint(r->w, err) && mig_restore_drop(r, name, err);
+    mig_free(name);
+  }
+  return ok;
+}
+
+/* Validators and pre-images come by collMod at the end: old documents need not satisfy them, and some servers drop a
+ * validator that create is given. */
+static bool create(mig_restore *r, const mig_restore_item *item, const char *stage, mig_error *err) {
+  static const char *const later[] = {"validator",
+                                      "validationLevel",
+                                      "validationAction",
+                                      "recordPreImages",
+                                      "changeStreamPreAndPostImages",
+                                      "uuid",
+                                      "writeConcern",
+                                      "autoIndexId",
+                                      NULL};
+  static const char *const never[] = {"uuid", "writeConcern", "autoIndexId", NULL};
+  bson_t command = BSON_INITIALIZER, options, reply;
+  mig_options_of(item->entry->info, &options);
+  const bool can_modify = r->w->caps->has[MIG_CAP_COLLMOD] != MIG_NO;
+  bson_t *first = mig_bson_without(&options, can_modify ? later : never);
+  BSON_APPEND_UTF8(&command, "create", stage);
+  bool ok = first && bson_concat(&command, first) ? mig_checkpoint(r->w, err) : mig_no_memory(err, "the options");
+  if (ok) {
+    ok = mig_db_command(r->w->db, MIG_WRITE, &command, &reply, err);
+    bson_destroy(&reply);
+  }
+  bson_destroy(first);
+  bson_destroy(&command);
+  return ok || mig_fail_at(err, "a collection with the options of %s", item->entry->name);
+}
+
+static bool load(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
+  const mig_writer_options options = {
+      .collection = stage, .refused = &item->refused, .what = "restore", .total = item->entry->documents};
+  mig_archive_cursor *archived = NULL;
+  mig_writer *writer = NULL;
+  bson_t doc;
+  int64_t ignored = 0;
+  mig_archive_next next = MIG_ARCHIVE_ERROR;
+  bool ok = mig_writer_open(r->w, &options, &writer, err) &&
+            mig_archive_documents(r->archive, item->entry, 0, &archived, err);
+  while (ok && (next = mig_archive_cursor_next(archived, &doc, err)) == MIG_ARCHIVE_DOC)
+    ok = mig_writer_insert(writer, &doc, err);
+  ok = ok && next == MIG_ARCHIVE_END && mig_writer_flush(writer, err);
+  if (writer) mig_writer_counts(writer, &r->report->written, &ignored);
+  mig_writer_free(writer);
+  mig_archive_cursor_close(archived);
+  return ok;
+}
+
+static bool bring_options(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
+  bson_t info, live, recorded;
+  bool there = false;
+  bool ok = mig_db_collection_info(r->w->db, stage, &info, &there, err);
+  if (ok) {
+    mig_options_of(&info, &live);
+    mig_options_of(item->entry->info, &recorded);
+    ok = mig_options_bring(r->w, stage, &recorded, &live, err) || mig_refused(err, &item->refused);
+  }
+  bson_destroy(&info);
+  return ok;
+}
+
+/* The same comparison as for the collection itself: only an exact copy may take its place. */
+static bool check_stage(mig_restore *r, const mig_restore_item *item, const char *stage, mig_error *err) {
+  mig_restore_item copy = {.entry = item->entry, .refused = item->refused};
+  mig_restore judge = *r;
+  judge.round = MIG_RESTORE_ROUNDS; /* doubt is settled by look-ups */
+  bool ok = mig_restore_diff(&judge, &copy, stage, NULL, err);
+  if (ok && mig_restore_item_differs(&copy)) {
+    ok = mig_restore_item_fail(r, &copy, "in a new collection; the old one was left alone", err);
+    mig_hint(err, "this server cannot hold the collection exactly; restore it on the kind of server it was taken from");
+  }
+  mig_restore_item_forget(&copy);
+  return ok;
+}
+
+typedef struct held {
+  mig_displaced *displaced;
+  bool all;
+} held;
+
+static bool check_held(void *arg, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
+  held *h = arg;
+  bool holds = false;
+  (void)archive;
+  if (what == MIG_DIFF_MISSING || !h->all) return true;
+  if (!mig_displaced_holds(h->displaced, live, &holds, err)) return false;
+  h->all = holds;
+  return true;
+}
+
+static mig_pull no_documents(void *arg, bson_t *doc, mig_error *err) {
+  (void)arg;
+  (void)doc;
+  (void)err;
+  return MIG_PULL_END;
+}
+
+bool mig_restore_all_held(mig_restore *r, const mig_restore_item *item, bool *all, mig_error *err) {
+  const mig_collection_entry *entry = item->entry;
+  const bool whole = entry->holds != MIG_HOLDS_DOCUMENTS || item->is_view;
+  held h = {r->displaced, true};
+  mig_archive_cursor *archived = NULL;
+  mig_live_source live = {0};
+  mig_compare_result result;
+  *all = true;
+  if (!mig_checkpoint(r->w, err)) return false; /* the last before the drop: what follows must follow at once */
+  if (!r->displaced || !item->live || item->live_is_view) return true;
+  bool ok = mig_displaced_reading(r->displaced, entry->name, err) &&
+            (whole || mig_archive_documents(r->archive, entry, 0, &archived, err)) &&
+            mig_live_open(&live, r->w, entry->name, entry->natural_order, err);
+  if (ok) {
+    const mig_compare compare = {.archive = {archived, whole ? no_documents : mig_archived_next},
+                                 .live = {&live, mig_live_next},
+                                 .found = check_held,
+                                 .arg = &h};
+    ok = mig_compare_run(&compare, &result, err);
+    *all = h.all;
+  }
+  mig_archive_cursor_close(archived);
+  mig_cursor_close(live.cursor);
+  return ok;
+}
+
+/* A whole collection under this name, from the archive. */
+static bool build(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err) {
+  return create(r, item, name, err) && load(r, item, name, err) && bring_options(r, item, name, err) &&
+         mig_indexes_create(r->w, name, item->entry->indexes, &item->refused, err);
+}
+
+static bool rename_to(mig_restore *r, const char *stage, const char *name, bool drop_target, mig_error *err) {
+  const char *database = mig_db_name(r->w->db);
+  bson_t command = BSON_INITIALIZER, reply;
+  char *from = mig_strdup_printf("%s.%s", database, stage), *to = mig_strdup_printf("%s.%s", database, name);
+  bool ok = (from && to) || mig_no_memory(err, "a name");
+  if (ok) {
+    BSON_APPEND_UTF8(&command, "renameCollection", from);
+    BSON_APPEND_UTF8(&command, "to", to);
+    BSON_APPEND_BOOL(&command, "dropTarget", drop_target);
+    ok = mig_db_admin(r->w->db, &command, &reply, err);
+    bson_destroy(&reply);
+    if (!ok && mig_refused(err, NULL)) { /* some servers take it only on the database itself */
+      ok = mig_db_command(r->w->db, MIG_WRITE, &command, &reply, NULL);
+      bson_destroy(&reply);
+    }
+  }
+  bson_destroy(&command);
+  mig_free(from);
+  mig_free(to);
+  return ok;
+}
+
+/* The staging collection has shown that this server can hold an exact copy; now it takes its place. Killed between a
+ * drop and what follows it, the collection is missing or unfinished: run again, it is made from the archive. */
+static bool take_place(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
+  const char *name = item->entry->name;
+  const bool drop_target = item->live && !item->live_is_view && r->w->caps->has[MIG_CAP_RENAME_DROP_TARGET] != MIG_NO;
+  if (item->live && !drop_target && !mig_restore_drop(r, name, err)) return false;
+  if (rename_to(r, stage, name, drop_target, err)) return true;
+  if (!mig_refused(err, NULL)) return false;
+  /* others made the collection meanwhile: the next round looks at theirs */
+  if (err->server_code == NAMESPACE_EXISTS) return mig_restore_drop(r, stage, err);
+  /* some servers do not rename to every name they have */
+  mig_say(r->w->observer, MIG_INFO, "%s: %s; it is built in its place", err->what, err->why);
+  return mig_restore_drop(r, name, err) && build(r, item, name, err) && mig_restore_drop(r, stage, err);
+}
+
+bool mig_restore_swap(mig_restore *r, mig_restore_item *item, mig_error *err) {
+  char stage[STAGE_PREFIX_CHARS + 24];
+  bool all_held = false;
+  stage_prefix(r, stage);
+  const size_t used = strlen(stage);
+  snprintf(stage + used, sizeof stage - used, "%zu", (size_t)(item - r->items));
+  bool ok = mig_checkpoint(r->w, err) && mig_restore_drop(r, stage, err) && build(r, item, stage, err) &&
+            check_stage(r, item, stage, err) && mig_restore_all_held(r, item, &all_held, err);
+  if (ok) mig_crash_point(MIG_CRASH_RESTORE_STAGED);
+  if (ok && all_held) ok = take_place(r, item, stage, err);
+  if (ok && all_held) {
+    r->report->removed += item->documents.extra;
+    mig_crash_point(MIG_CRASH_RESTORE_RENAMED);
+  } else {
+    mig_error ignored; /* a stage that stays is dropped by the next run */
+    if (ok || !err->network) mig_restore_drop(r, stage, &ignored);
+  }
+  return ok;
+}

@@ -1,0 +1,39 @@
+/*
+ * snapshot_plan.h - what a snapshot will hold, found out before anything is written; not for other layers
+ *
+ *     make --> (documents are read) --> unchanged --> free
+ *
+ * listCollections and listIndexes are part of no transaction and of no snapshot read: so the metadata is read before
+ * the documents and once more behind them, and must be the same, byte for byte.
+ */
+#ifndef MIG_BACKUP_SNAPSHOT_PLAN_H
+#define MIG_BACKUP_SNAPSHOT_PLAN_H
+
+#include "backup/snapshot.h"
+
+typedef struct mig_snapshot_item {
+  char *name;
+  mig_holds holds;              /* what will be taken: a view has metadata only, a missing collection is absent */
+  bson_t *info, *indexes;       /* NULL when absent */
+  int64_t documents, raw_bytes; /* estimates */
+} mig_snapshot_item;
+
+typedef struct mig_snapshot_plan {
+  mig_snapshot_item *items;
+  size_t count;
+  size_t with_documents;
+  bool whole_database;
+  int64_t documents, raw_bytes; /* estimates */
+} mig_snapshot_plan;
+
+bool mig_snapshot_plan_make(mig_work *w, const mig_snapshot_want *wants, size_t count, mig_snapshot_plan *out,
+                            mig_error *err);
+bool mig_snapshot_plan_unchanged(mig_work *w, const mig_snapshot_plan *plan, mig_error *err);
+void mig_snapshot_plan_clear(mig_snapshot_plan *plan);
+
+/* Reads a collection's documents into the open collection of the archive, and counts them against the server's count.
+ * at_one_time: reads and counts see one state, so they must agree. */
+bool mig_snapshot_documents(mig_work *w, const mig_snapshot_item *item, bool at_one_time, mig_archive_writer *archive,
+                            mig_error *err);
+
+#endif

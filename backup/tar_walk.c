@@ -1,0 +1,119 @@
+#include "backup/tar_walk.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backup/chunk.h"
+
+#define BLOCK     512u
+#define END_BYTES (2 * BLOCK)
+#define TYPE_AT   156
+#define SIZE_AT   124
+#define MAGIC_AT  257
+
+typedef struct walk {
+  int fd;
+  const char *path;
+  uint64_t file_bytes, end; /* where the next header must begin */
+  mig_tar_member_fn fn;
+  void *arg;
+} walk;
+
+static bool refuse(const walk *w, const char *member, const char *why, mig_error *err) {
+  mig_fail(err, MIG_E_ARCHIVE, "%s is not a whole snapshot archive", w->path);
+  return mig_why(err, "%s%s%s", member ? member : "", member ? ": " : "", why);
+}
+
+/* The 11 octal digits and the space or zero that a size is written with; anything fancier is not ours. */
+static bool octal(const uint8_t *field, uint64_t *out) {
+  uint64_t n = 0;
+  for (int i = 0; i < 11; i++) {
+    if (field[i] < '0' || field[i] > '7') return false;
+    n = n * 8 + (uint64_t)(field[i] - '0');
+  }
+  *out = n;
+  return field[11] == ' ' || field[11] == 0;
+}
+
+static bool header_at(const walk *w, const char *name, uint64_t at, char type, uint64_t *size, mig_error *err) {
+  uint8_t block[BLOCK];
+  if (at > w->file_bytes || w->file_bytes - at < BLOCK) return refuse(w, name, "its header is cut off", err);
+  if (!mig_read_at(w->fd, w->path, name, at, block, sizeof block, err)) return false;
+  if (memcmp(block + MAGIC_AT,
+             "ustar\0"
+             "00",
+             8) != 0 ||
+      block[TYPE_AT] != (uint8_t)type || !octal(block + SIZE_AT, size))
+    return refuse(w, name, "it is of a kind that snapshots do not have", err);
+  return true;
+}
+
+static uint64_t padded(uint64_t size) {
+  return (size + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+static bool check_entry(const walk *w, struct archive_entry *e, const char *name, mig_error *err) {
+  if (archive_entry_filetype(e) != AE_IFREG || archive_entry_hardlink(e) || archive_entry_symlink(e) ||
+      archive_entry_sparse_count(e) != 0 || archive_entry_xattr_count(e) != 0 || !archive_entry_size_is_set(e))
+    return refuse(w, name, "it is not a plain file", err);
+  if (archive_entry_perm(e) != 0600) return refuse(w, name, "its mode is not 0600", err);
+  return true;
+}
+
+static bool member(walk *w, struct archive *tar, struct archive_entry *e, mig_error *err) {
+  const char *name = archive_entry_pathname(e);
+  uint64_t at = (uint64_t)archive_read_header_position(tar), size = 0, extension = 0;
+  if (!name || !*name) return refuse(w, NULL, "a member has no name", err);
+  if (at != w->end) return refuse(w, name, "it does not follow the member before it", err);
+  if (!check_entry(w, e, name, err)) return false;
+  uint8_t type = 0;
+  if (!mig_read_at(w->fd, w->path, name, at + TYPE_AT, &type, 1, err)) return false;
+  if (type == 'x') {
+    if (!header_at(w, name, at, 'x', &extension, err)) return false;
+    at += BLOCK + padded(extension);
+  }
+  if (!header_at(w, name, at, '0', &size, err)) return false;
+  if ((int64_t)size != archive_entry_size(e)) return refuse(w, name, "its headers contradict each other", err);
+  at += BLOCK;
+  if (size > w->file_bytes - at) return refuse(w, name, "it is cut off", err);
+  w->end = at + padded(size);
+  return w->fn(w->arg, name, at, size, err);
+}
+
+static bool check_end(const walk *w, mig_error *err) {
+  uint8_t zeros[END_BYTES];
+  if (w->end + END_BYTES != w->file_bytes) return refuse(w, NULL, "it does not end where it should", err);
+  if (!mig_read_at(w->fd, w->path, "end", w->end, zeros, sizeof zeros, err)) return false;
+  for (size_t i = 0; i < sizeof zeros; i++)
+    if (zeros[i]) return refuse(w, NULL, "something stands behind the last member", err);
+  return true;
+}
+
+bool mig_tar_walk(int fd, const char *path, uint64_t file_bytes, mig_tar_member_fn fn, void *arg, mig_error *err) {
+  walk w = {fd, path, file_bytes, 0, fn, arg};
+  struct archive_entry *entry = NULL;
+  struct archive *tar = archive_read_new();
+  bool ok = false;
+  if (!tar) return mig_no_memory(err, "tar");
+  if (lseek(fd, 0, SEEK_SET) != 0) {
+    mig_fail_errno(err, "cannot read %s", path);
+    goto done;
+  }
+  if (archive_read_support_format_tar(tar) != ARCHIVE_OK || archive_read_support_filter_none(tar) != ARCHIVE_OK ||
+      archive_read_open_fd(tar, fd, 4096) != ARCHIVE_OK) {
+    refuse(&w, NULL, archive_error_string(tar) ? archive_error_string(tar) : "it cannot be opened", err);
+    goto done;
+  }
+  int result;
+  while ((result = archive_read_next_header(tar, &entry)) == ARCHIVE_OK)
+    if (!member(&w, tar, entry, err)) goto done;
+  if (result == ARCHIVE_EOF)
+    ok = check_end(&w, err);
+  else
+    refuse(&w, NULL, archive_error_string(tar) ? archive_error_string(tar) : "a header cannot be read", err);
+done:
+  archive_read_free(tar);
+  return ok;
+}

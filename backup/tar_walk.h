@@ -1,0 +1,19 @@
+/*
+ * tar_walk.h - walks the members of an archive file, strictly
+ *
+ * Allowed: regular files of mode 0600 with a ustar header, before it at most one pax header (for a long name); each
+ * member begins where the one before ended; two zero blocks end the file and nothing follows. Everything else (links,
+ * sparse files, other types, gaps, something behind the end) is MIG_E_ARCHIVE. Content is not read.
+ * Trust: none; libarchive parses, and what it is lenient about is looked at again here.
+ */
+#ifndef MIG_BACKUP_TAR_WALK_H
+#define MIG_BACKUP_TAR_WALK_H
+
+#include "base/mem.h"
+
+/* offset: of the content in the file. name is borrowed for the call. */
+typedef bool (*mig_tar_member_fn)(void *arg, const char *name, uint64_t offset, uint64_t bytes, mig_error *err);
+
+bool mig_tar_walk(int fd, const char *path, uint64_t file_bytes, mig_tar_member_fn fn, void *arg, mig_error *err);
+
+#endif

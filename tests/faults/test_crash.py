@@ -1,0 +1,206 @@
+"""kill -9 at every named point: after `mig recover` each migration is applied and recorded, or exactly as before.
+
+The points are the table in engine/base/crash.h; a test build kills itself with SIGKILL when MIG_CRASH_AT names one.
+"""
+import pathlib
+import re
+import signal
+import time
+
+import pytest
+
+TABLE = pathlib.Path(__file__).parents[2] / "engine" / "base" / "crash.h"
+POINTS = re.findall(r'X\([A-Z_]+, "([a-z_]+)"', TABLE.read_text())
+KILLED = -signal.SIGKILL
+
+
+def fill(p):
+    p.db.users.insert_many([{"_id": i, "n": i, "mail": f"u{i}@example.org"} for i in range(300)])
+    p.db.users.create_index("n", name="by_n")
+    p.db.old.insert_many([{"_id": i} for i in range(20)])
+    p.db.plain.insert_many([{"_id": i} for i in range(5)])
+
+
+STEPS = [
+    {"update": {"collection": "users", "filter": {"n": {"$lt": 250}}, "update": {"$set": {"marked": True}}}},
+    {"removeField": {"collection": "users", "field": "mail"}},
+    {"delete": {"collection": "users", "filter": {"n": {"$gte": 280}}}},
+]
+# not legal in a transaction: these make the run depend on the snapshot
+DDL = [
+    {"dropCollection": {"collection": "old"}},
+    {"createCollection": {"collection": "fresh"}},
+    {"insert": {"collection": "fresh", "documents": [{"_id": 1}]}},
+    {"dropIndex": {"collection": "users", "name": "by_n"}},
+]
+FAILS = [{"insert": {"collection": "plain", "documents": [{"_id": 9}, {"_id": 1}]}}]
+
+
+def settle(p, before, after):
+    """Recovers, and insists on the promise. Returns the status it ended in."""
+    p.mig("recover")
+    assert p.db.migrationlogs.count_documents({"status": "running"}) == 0
+    assert (p.db.migrationlocks.find_one({"_id": "mig"}) or {}).get("locked") is not True
+    status, now = p.status("0001_change"), p.digest()
+    if status == "applied":
+        assert now == after
+    else:
+        assert status in (None, "failed", "pending", "reverted")
+        assert now == before
+    p.mig("recover")  # again: nothing to do, nothing changes
+    assert p.digest() == now
+    return status
+
+
+def crash(p, at, *command, **env):
+    result = p.mig(*command, code=None, MIG_CRASH_AT=at, **env)
+    return result.code == KILLED
+
+
+def outcome_of(p, before_state=fill):
+    """The digest that a run without a crash leads to."""
+    p.mig("up")
+    after = p.digest()
+    p.client.drop_database(p.name)
+    before_state(p)
+    return after
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_in_a_run_protected_by_its_snapshot(project, point):
+    p = project
+    fill(p)
+    before = p.digest()
+    p.write("0001_change", {"up": STEPS + DDL})
+    after = outcome_of(p)
+    assert p.digest() == before
+    if not crash(p, point, "up"):
+        assert p.status("0001_change") == "applied"  # the point is not on this way
+        return
+    settle(p, before, after)
+    p.mig("up")  # and it can be applied after all
+    assert p.digest() == after and p.status("0001_change") == "applied"
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_while_failing_and_restoring(project, point):
+    p = project
+    fill(p)
+    before = p.digest()
+    p.write("0001_change", {"up": STEPS + DDL + FAILS})
+    if not crash(p, point, "up"):
+        assert p.digest() == before
+        return
+    assert settle(p, before, None) != "applied"
+    assert p.partials() == []
+
+
+@pytest.mark.parametrize("point", ["journal_before", "restore_begin", "restore_displaced", "restore_indexes_dropped", "restore_batch",
+                                   "restore_index", "restore_done", "record_before", "record_after", "unlock_before"])
+def test_killed_while_recovering_too(project, point):
+    p = project
+    fill(p)
+    before = p.digest()
+    p.write("0001_change", {"up": STEPS + DDL + FAILS})
+    assert crash(p, "step_begin:7", "up")
+    crash(p, point, "recover")
+    crash(p, point + ":2", "recover")
+    assert settle(p, before, None) == "failed"
+
+
+@pytest.mark.parametrize("point", ["journal_after", "snapshot_member", "step_begin", "step_batch", "step_end", "commit_before", "commit_after",
+                                   "unlock_before"])
+def test_killed_around_a_transaction(txn_project, point):
+    p = txn_project
+    p.db.users.insert_many([{"_id": i, "n": i, "mail": f"u{i}@example.org"} for i in range(30)])
+    before = p.digest()
+    p.write("0001_change", {"up": STEPS})
+    p.mig("up")
+    after = p.digest()
+    p.client.drop_database(p.name)
+    p.db.users.insert_many([{"_id": i, "n": i, "mail": f"u{i}@example.org"} for i in range(30)])
+    assert p.digest() == before
+    assert crash(p, point, "up")
+    status = settle(p, before, after)
+    if point == "commit_after":
+        assert status == "applied"
+    if point in ("step_begin", "step_batch", "step_end", "commit_before"):
+        assert status == "failed"
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_in_a_restore_by_hand(project, point):
+    p = project
+    fill(p)
+    before = p.digest()
+    snapshot = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    p.db.users.delete_many({"n": {"$lt": 100}})
+    p.db.users.update_many({"n": {"$gte": 200}}, {"$set": {"x": 1}})
+    p.db.users.drop_index("by_n")
+    p.db.old.drop()
+    p.db.plain.insert_one({"_id": "extra"})
+    damaged = p.digest()
+    killed = crash(p, point, "restore", snapshot, "--yes")
+    if killed:
+        p.mig("recover")
+        if p.digest() == damaged:  # it fell before the journal was written: nothing had begun
+            p.mig("restore", snapshot, "--yes")
+    assert p.digest() == before
+    assert p.db.migrationlocks.find_one({"_id": "mig.restore"}) is None
+    p.mig("up")  # nothing stands in the way
+
+
+@pytest.mark.parametrize("point", ["snapshot_member", "snapshot_member:3", "snapshot_written", "snapshot_synced", "snapshot_published"])
+def test_killed_while_taking_a_snapshot_by_hand(project, point):
+    p = project
+    fill(p)
+    assert crash(p, point, "snapshot", "create")
+    complete = list(p.store.glob("*.mig.tar"))
+    assert len(complete) == (1 if point == "snapshot_published" else 0)
+    for path in complete:
+        p.mig("snapshot", "verify", path)
+    good = p.mig("snapshot", "create", "--json").lines[0]
+    p.mig("snapshot", "verify", good["snapshot"])
+
+
+def test_killed_from_outside_at_any_time(project):
+    p = project
+    fill(p)
+    p.write("0001_change", {"up": STEPS + DDL + FAILS})
+    before = p.digest()
+    for tenth in range(1, 9):
+        run = p.start("up")
+        time.sleep(tenth * 0.06)
+        run.kill()
+        run.communicate()
+        assert settle(p, before, None) != "applied"
+
+
+def test_the_next_up_recovers_by_itself(project):
+    p = project
+    fill(p)
+    p.write("0001_change", {"up": STEPS + DDL})
+    after = outcome_of(p)
+    assert crash(p, "step_batch:2", "up")
+    p.mig("down", code=7)
+    p.mig("up", "--dry-run", code=7)
+    p.mig("restore", "nothing", "--yes", code=None)
+    result = p.mig("up")
+    assert "interrupted" in result.err
+    assert p.digest() == after and p.status("0001_change") == "applied"
+
+
+def test_killed_while_going_down(project):
+    p = project
+    fill(p)
+    p.write("0001_change", {"up": STEPS[:1], "down": [{"removeField": {"collection": "users", "field": "marked"}},
+                                                     {"dropIndex": {"collection": "users", "name": "by_n"}}]})
+    p.mig("up")
+    applied = p.digest()
+    for point in ("snapshot_member", "step_batch", "step_end:2", "record_before"):
+        assert crash(p, point, "down")
+        p.mig("recover")
+        assert p.status("0001_change") == "applied" and p.digest() == applied
+    assert crash(p, "record_after", "down")
+    p.mig("recover")
+    assert p.status("0001_change") == "reverted"

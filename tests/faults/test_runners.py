@@ -1,0 +1,143 @@
+"""Several runners: one works, the others are told; one that lost its lease writes nothing more."""
+import datetime
+import os
+import signal
+import time
+
+import pytest
+
+LONG = {"up": [{"update": {"collection": "users", "filter": {}, "update": {"$inc": {"n": 1}}}},
+               {"update": {"collection": "users", "filter": {}, "update": {"$inc": {"m": 1}}}}]}
+
+
+@pytest.fixture
+def ready(project):
+    p = project
+    p.db.users.insert_many([{"_id": i, "n": 0, "m": 0} for i in range(24000)])
+    p.write("0001_count", LONG)
+    p.mig("doctor")
+    return p
+
+
+def wait_for(condition, seconds=60):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    pytest.fail("waited in vain")
+
+
+def in_steps(p):
+    return wait_for(lambda: p.db.users.find_one({"n": 1}, {"_id": 1}))
+
+
+def stop(process):
+    os.kill(process.pid, signal.SIGSTOP)
+
+
+def go_on(process):
+    os.kill(process.pid, signal.SIGCONT)
+
+
+def test_second_runner_is_told_who_holds_the_lease_since_when(ready):
+    first = ready.start("up")
+    in_steps(ready)
+    stop(first)
+    second = ready.mig("up", code=5)
+    go_on(first)
+    first.communicate(timeout=120)
+    assert first.returncode == 0
+    assert f"process {first.pid}" in second.err and "held since 20" in second.err and "hint:" in second.err
+    assert ready.db.users.count_documents({"n": 1, "m": 1}) == 24000
+
+
+def test_eight_runners_at_once_apply_it_once(ready):
+    runs = [ready.start("up") for _ in range(8)]
+    codes = sorted((r.communicate(timeout=170), r.returncode)[1] for r in runs)
+    assert codes[0] == 0 and set(codes) <= {0, 5}, codes
+    assert ready.db.users.count_documents({"n": 1, "m": 1}) == 24000
+    assert [e["outcome"] for e in ready.db.migrationevents.find({"direction": "up"})] == ["applied"]
+
+
+def test_runner_stopped_past_its_lease_writes_nothing_more(ready):
+    before = ready.digest()
+    first = ready.start("up")
+    in_steps(ready)
+    stop(first)
+    time.sleep(0.3)  # what it had sent is done
+    past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+    ready.db.migrationlocks.update_one({"_id": "mig"}, {"$set": {"expiresAt": past}})
+    ready.mig("recover")
+    assert ready.digest() == before and ready.status("0001_count") == "failed"
+    go_on(first)
+    out, err = first.communicate(timeout=120)
+    assert first.returncode == 5, err
+    assert ready.digest() == before
+    assert ready.status("0001_count") == "failed"
+    ready.mig("up")
+    assert ready.db.users.count_documents({"n": 1, "m": 1}) == 24000
+
+
+def test_force_unlock_stops_a_live_runner_before_its_next_writes(ready):
+    before = ready.digest()
+    first = ready.start("up")
+    in_steps(ready)
+    ready.mig("force-unlock", code=2)
+    ready.mig("force-unlock", "--confirm")
+    out, err = first.communicate(timeout=120)
+    if first.returncode == 0:
+        pytest.skip("the run was over before it looked at its lease again: too fast a server for this test")
+    assert first.returncode == 5, err
+    ready.mig("recover")
+    assert ready.digest() == before and ready.status("0001_count") == "failed"
+
+
+def test_dead_runner_of_this_machine_does_not_block_for_half_an_hour(ready):
+    first = ready.start("up")
+    in_steps(ready)
+    first.kill()
+    first.communicate()
+    assert ready.db.migrationlocks.find_one({"_id": "mig"})["locked"] is True
+    assert "gone" in ready.mig("lock-status").out
+    ready.mig("up")
+    assert ready.status("0001_count") == "applied"
+
+
+def test_live_runner_elsewhere_is_not_taken_for_dead(ready):
+    """The same pid and host name on another machine, say: only a deadline frees that lease."""
+    later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=20)
+    ready.db.migrationlocks.replace_one({"_id": "mig"}, {"locked": True, "lockedBy": "other", "host": os.uname().nodename,
+                                                         "machine": "another boot", "pid": 999999, "pidStarted": 5, "reason": "up",
+                                                         "fence": 0, "lockedAt": later, "expiresAt": later}, upsert=True)
+    ready.mig("up", code=5)
+    ready.mig("recover", code=5)
+    assert ready.status("0001_count") is None
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_undoes_and_exits_130(ready, signal_number):
+    before = ready.digest()
+    run = ready.start("up")
+    in_steps(ready)
+    run.send_signal(signal_number)
+    out, err = run.communicate(timeout=120)
+    assert run.returncode == 130, err
+    assert ready.digest() == before
+    assert ready.status("0001_count") == "failed"
+    assert ready.db.migrationlocks.find_one({"_id": "mig"})["locked"] is False
+
+
+def test_second_signal_stops_at_once_and_recover_settles_it(ready):
+    before = ready.digest()
+    run = ready.start("up")
+    in_steps(ready)
+    run.send_signal(signal.SIGINT)
+    time.sleep(0.02)
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=120)
+    assert run.returncode in (7, 130), err
+    ready.mig("recover")
+    assert ready.digest() == before
+    assert ready.status("0001_count") == "failed"

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""A second reader of snapshot format 1, after docs/snapshot-format.md and without a line of mig: it keeps that page honest.
+
+usage: read_snapshot.py FILE...     verifies each file; prints a line a file, exit 1 if one is refused
+
+Needs Python 3.8 and the zstd program. It is for tests: it reads whole files into memory.
+"""
+import base64, hashlib, json, re, struct, subprocess, sys, tarfile, urllib.parse
+
+DOCUMENT_MAX = (16 << 20) + (16 << 10)
+CHUNK_MAX = 16 << 20
+
+
+class Bad(Exception):
+    pass
+
+
+def need(condition, why):
+    if not condition:
+        raise Bad(why)
+
+
+def sha(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def elements(doc):
+    """(type, name, whole element, value) of each element of a BSON document."""
+    need(len(doc) >= 5 and struct.unpack("<i", doc[:4])[0] == len(doc) and doc[-1] == 0, "not BSON")
+    at = 4
+    while at < len(doc) - 1:
+        kind, end = doc[at], doc.index(b"\0", at + 1)
+        value, size = end + 1, None
+        number = struct.unpack("<i", doc[value:value + 4].ljust(4, b"\0"))[0]
+        if kind in (0x01, 0x09, 0x11, 0x12): size = 8
+        elif kind in (0x02, 0x0D, 0x0E): size = 4 + number
+        elif kind in (0x03, 0x04, 0x0F): size = number
+        elif kind == 0x05: size = 5 + number
+        elif kind in (0x06, 0x0A, 0x7F, 0xFF): size = 0
+        elif kind == 0x07: size = 12
+        elif kind == 0x08: size = 1
+        elif kind == 0x0B: size = doc.index(b"\0", doc.index(b"\0", value) + 1) + 1 - value
+        elif kind == 0x0C: size = 4 + number + 12
+        elif kind == 0x10: size = 4
+        elif kind == 0x13: size = 16
+        need(size is not None and size >= 0 and value + size < len(doc), "not BSON")
+        yield kind, doc[at + 1:end], doc[at:value + size], doc[value:value + size]
+        at = value + size
+
+
+def pack(parts):
+    body = b"".join(parts)
+    return struct.pack("<i", len(body) + 5) + body + b"\0"
+
+
+def id_of(doc):
+    return pack([whole for _, name, whole, _ in elements(doc) if name == b"_id"][:1])
+
+
+def documents(raw):
+    at = 0
+    while at < len(raw):
+        need(len(raw) - at >= 5, "a document is cut off")
+        size = struct.unpack("<i", raw[at:at + 4])[0]
+        need(5 <= size <= min(len(raw) - at, DOCUMENT_MAX), "a document's length does not fit")
+        doc = raw[at:at + size]
+        list(elements(doc))
+        yield doc
+        at += size
+
+
+def unzstd(stored):
+    run = subprocess.run(["zstd", "-q", "-d", "-c", "--memory=64MB"], input=stored, stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL)
+    need(run.returncode == 0, "zstd refuses it")
+    return run.stdout
+
+
+def digest(manifest):
+    lines = []
+    for c in manifest["collections"]:
+        info = indexes = "-"
+        if c["holds"] != "absent":
+            parts = []
+            for _, name, whole, value in elements(base64.b64decode(c["infoBson"])):
+                if name == b"info":
+                    inner = [w for _, n, w, _ in elements(value) if n != b"uuid"]
+                    whole = whole[:len(whole) - len(value)] + pack(inner)
+                parts.append(whole)
+            info = sha(pack(parts))
+            specs = [value for _, _, _, value in elements(base64.b64decode(c["indexesBson"]))]
+            named = lambda spec: next(v[4:-1] for _, n, _, v in elements(spec) if n == b"name")
+            indexes = sha(b"".join(sorted(specs, key=lambda s: (named(s), len(s), s))))
+        lines.append((urllib.parse.unquote_to_bytes(c["collection"]),
+                      f'{c["collection"]} {c["holds"]} {c.get("documents", 0)} {c.get("rawBytes", 0)} '
+                      f'{c.get("sha256") or "-"} {info} {indexes}\n'))
+    return sha(("mig-digest 1\n" + "".join(line for _, line in sorted(lines))).encode())
+
+
+def members(path, data):
+    """[(name, offset, size)]; by Python's own tar reader, strictly."""
+    out, end = [], 0
+    with tarfile.open(path, "r:", ignore_zeros=False) as tar:
+        for m in tar:
+            need(m.type == b"0" and m.mode == 0o600 and not m.linkname and not m.sparse, "a member is no plain file")
+            need(m.offset == end, "a gap between members")
+            out.append((m.name, m.offset_data, m.size))
+            end = m.offset_data + (m.size + 511) // 512 * 512
+    need(data[end:] == b"\0" * 1024, "it does not end with two zero blocks")
+    return out
+
+
+def check_chunk(k, stored):
+    need(stored[:4] == b"\x28\xB5\x2F\xFD" and stored[4] & 4, "not a zstd frame with a checksum")
+    raw = unzstd(stored)
+    need(len(raw) == k["rawBytes"] and sha(raw) == k["rawSha256"], "raw size or hash")
+    docs = list(documents(raw))
+    need(len(docs) == k["documents"] and (len(raw) <= CHUNK_MAX or len(docs) == 1), "number of documents")
+    need(base64.b64decode(k["firstBson"]) == id_of(docs[0]) and base64.b64decode(k["lastBson"]) == id_of(docs[-1]),
+         "first or last _id")
+    return raw
+
+
+def verify(path):
+    data = open(path, "rb").read()
+    try:
+        found = members(path, data)
+    except (tarfile.TarError, EOFError) as e:
+        raise Bad(f"tar: {e}")
+    need(found and found[-1][0] == "manifest.json", "manifest.json is not the last member")
+    _, offset, size = found[-1]
+    text = data[offset:offset + size]
+    tail = re.search(rb'\n"manifestSha256":"([0-9a-f]{64})",\n"archiveSha256":"([0-9a-f]{64})"}\n\Z', text)
+    need(tail and sha(text[:tail.start() + 1]) == tail[1].decode(), "manifestSha256")
+    digits = offset + tail.start(2)
+    need(sha(data[:digits] + b"0" * 64 + data[digits + 64:]) == tail[2].decode(), "archiveSha256")
+    m = json.loads(text)
+    need(m["format"] == 1 and m["features"] == [], "format")
+    need(m["digest"] == digest(m), "digest")
+    prefix = urllib.parse.quote(m["database"], safe="%")
+    listed = [(m["header"]["member"], m["header"])]
+    for c in m["collections"]:
+        if c["holds"] == "absent":
+            continue
+        place = f'{prefix}/{c["collection"]}/'
+        whole = hashlib.sha256()
+        for n, k in enumerate(c["chunks"]):
+            need(k["member"] == f"{place}{n:06d}.bson.zst", "a chunk's name")
+            stored = data[k["offset"]:k["offset"] + k["storedBytes"]]
+            need(sha(stored) == k["sha256"], "a chunk's hash")
+            whole.update(check_chunk(k, stored))
+            listed.append((k["member"], {"offset": k["offset"], "bytes": k["storedBytes"], "sha256": k["sha256"]}))
+        need(c["holds"] != "documents" or whole.hexdigest() == c["sha256"], "a collection's hash")
+        need(sum(k["documents"] for k in c["chunks"]) == c["documents"], "a collection's documents")
+        listed.append((c["metadata"]["member"], c["metadata"]))
+        meta = data[c["metadata"]["offset"]:][:c["metadata"]["bytes"]]
+        need(meta.endswith(f',\n"infoBson":"{c["infoBson"]}",\n"indexesBson":"{c["indexesBson"]}"}}\n'.encode()),
+             "metadata.json is another")
+    need([(n, o["offset"], o["bytes"]) for n, o in listed] == found[:-1], "the members are not the manifest's")
+    for name, o in listed:
+        need(sha(data[o["offset"]:o["offset"] + o["bytes"]]) == o["sha256"], f"{name}: hash")
+    header = json.loads(data[found[0][1]:found[0][1] + found[0][2]])
+    need(found[0][0] == "mig-snapshot.json" and all(m[k] == v for k, v in header.items()), "the header is another")
+    need(m["documents"] == sum(c.get("documents", 0) for c in m["collections"]), "documents in all")
+    return m
+
+
+def main():
+    worst = 0
+    for path in sys.argv[1:]:
+        try:
+            m = verify(path)
+            print(f'{path}: good, {m["documents"]} documents, digest {m["digest"]}')
+        except (Bad, KeyError, TypeError, ValueError) as e:
+            print(f"{path}: refused: {type(e).__name__}: {e}")
+            worst = 1
+    sys.exit(worst)
+
+
+if __name__ == "__main__":
+    main()
