@@ -50,6 +50,8 @@ static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *e
   mig_live_source live = {0};
   mig_archive_cursor *archived = NULL;
   mig_compare_result result;
+  char what[300];
+  snprintf(what, sizeof what, "restore %s.%s", mig_db_name(r->w->db), entry->name);
   const mig_writer_options options = {
       .collection = entry->name,
       .guarded = r->displaced != NULL,
@@ -57,7 +59,7 @@ static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *e
       .relax = relax,
       .relax_arg = &d,
       .refused = &item->refused,
-      .what = "restore",
+      .what = what,
       .total = (uint64_t)(item->documents.missing + item->documents.changed + item->documents.extra)};
   bool ok = mig_writer_open(r->w, &options, &d.writer, err) &&
             (!r->displaced || mig_displaced_reading(r->displaced, entry->name, err)) &&

@@ -47,8 +47,10 @@ static bool keep_found(void *arg, mig_difference what, const bson_t *archive, co
 static bool compare_documents(mig_restore *r, mig_restore_item *item, const char *collection, mig_displaced *keep,
                               mig_error *err) {
   const mig_collection_entry *entry = item->entry;
-  mig_live_source live = {.what = "compare", .total = entry->documents};
+  char what[300];
+  mig_live_source live = {.what = what, .total = entry->documents};
   mig_archive_cursor *archived = NULL;
+  snprintf(what, sizeof what, "compare %s.%s", mig_db_name(r->w->db), entry->name);
   bool ok = mig_archive_documents(r->archive, entry, 0, &archived, err) &&
             mig_live_open(&live, r->w, collection, entry->natural_order, err);
   if (ok) {
@@ -71,7 +73,7 @@ static bool compare_documents(mig_restore *r, mig_restore_item *item, const char
 /* What is not to be there at all: every document is extra. */
 static bool whole_extra(mig_restore *r, mig_restore_item *item, const char *collection, mig_displaced *keep,
                         mig_error *err) {
-  mig_live_source live = {.what = "compare"};
+  mig_live_source live = {0};
   bson_t doc;
   mig_pull pulled = MIG_PULL_END;
   if (keep && !mig_displaced_whole(keep, err)) return false;
@@ -98,13 +100,15 @@ bool mig_restore_diff(mig_restore *r, mig_restore_item *item, const char *collec
   mig_restore_item_forget(item);
   if (!read_metadata(r->w, item, collection, err)) return false;
   if (!item->live) {
-    if (entry->holds == MIG_HOLDS_METADATA) return missing_metadata_only(r, item, err);
+    /* a view is nothing but metadata */
+    if (entry->holds == MIG_HOLDS_METADATA && !item->is_view) return missing_metadata_only(r, item, err);
     if (entry->holds == MIG_HOLDS_DOCUMENTS) item->documents.missing = (int64_t)entry->documents;
     return true;
   }
   if (keep && !mig_displaced_collection(keep, collection, item->live_info, item->live_indexes, err)) return false;
   if (entry->holds == MIG_HOLDS_ABSENT) return whole_extra(r, item, collection, keep, err);
   compare_metadata(item);
+  if (item->live_is_view && !item->is_view) item->documents.missing = (int64_t)entry->documents;
   if (item->is_view || item->live_is_view) return !item->fixed_differ || whole_extra(r, item, collection, keep, err);
   return entry->holds != MIG_HOLDS_DOCUMENTS || compare_documents(r, item, collection, keep, err);
 }

@@ -65,8 +65,10 @@ static bool create(mig_restore *r, const mig_restore_item *item, const char *sta
 }
 
 static bool load(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
+  char what[300];
+  snprintf(what, sizeof what, "restore %s.%s", mig_db_name(r->w->db), item->entry->name);
   const mig_writer_options options = {
-      .collection = stage, .refused = &item->refused, .what = "restore", .total = item->entry->documents};
+      .collection = stage, .refused = &item->refused, .what = what, .total = item->entry->documents};
   mig_archive_cursor *archived = NULL;
   mig_writer *writer = NULL;
   bson_t doc;

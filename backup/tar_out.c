@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -92,6 +93,7 @@ bool mig_tar_out_open(const char *path, int64_t created_unix_ms, mig_tar_out **o
     mig_fail_errno(err, "cannot make %s", path);
     goto failed;
   }
+  (void)flock(t->fd, LOCK_EX | LOCK_NB); /* tells mig_store_sweep that we live; not every file system has it */
   if (!(t->path = mig_strdup(path))) {
     mig_no_memory(err, "path");
     goto failed;

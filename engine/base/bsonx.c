@@ -100,6 +100,15 @@ char *mig_bson_json(const bson_t *doc) {
   return own(bson_as_relaxed_extended_json(doc, NULL), "{\"$unprintable\": true}");
 }
 
+char *mig_bson_array_json(const bson_t *array) {
+  bson_t outer = BSON_INITIALIZER;
+  bson_iter_t it;
+  BSON_APPEND_ARRAY(&outer, "a", array);
+  char *json = bson_iter_init_find(&it, &outer, "a") ? mig_bson_value_json(&it, SIZE_MAX) : NULL;
+  bson_destroy(&outer);
+  return json;
+}
+
 char *mig_bson_value_json(const bson_iter_t *it, size_t max) {
   bson_t one = BSON_INITIALIZER;
   bson_append_iter(&one, "v", 1, it);

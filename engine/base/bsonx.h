@@ -27,12 +27,13 @@ bool mig_bson_same(const bson_t *a, const bson_t *b); /* byte for byte */
 /* A document with the fields of `doc` except the top-level keys named (NULL-terminated list). New; free with
  * bson_destroy. */
 bson_t *mig_bson_without(const bson_t *doc, const char *const *keys);
-/* Relaxed Extended JSON of a document, or of one value under an iterator; free with bson_free / mig_free. */
+/* Relaxed Extended JSON of a document, or of an array document; free with mig_free. */
 char *mig_bson_json(const bson_t *doc);
+char *mig_bson_array_json(const bson_t *array);
 /* The value under `it` as shortened JSON ("ObjectId" and so on included), at most max characters; free with mig_free.
  */
 char *mig_bson_value_json(const bson_iter_t *it, size_t max);
-/* Structure check of bytes from outside: lengths, terminators, UTF-8 is NOT required, depth <= 180. */
+/* Structure check of bytes from outside: lengths, terminators, UTF-8 is NOT required, depth <= 200. */
 bool mig_bson_valid(const uint8_t *data, size_t size);
 /* A random (version 4) UUID in text. */
 #define MIG_UUID_TEXT 37

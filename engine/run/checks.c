@@ -6,7 +6,7 @@
 #include "validators/guard.h"
 
 static void tell(mig_error *err, const char *when, const char *name, const mig_guard_result *r) {
-  char *ids = r->ids ? mig_bson_json(r->ids) : NULL;
+  char *ids = r->ids ? mig_bson_array_json(r->ids) : NULL;
   char *query = r->query ? mig_bson_json(r->query) : NULL;
   mig_fail(err, MIG_E_GUARD, "%s %s refuses: %s", when, name, r->why);
   if (ids && query)

@@ -85,7 +85,7 @@ bool mig_engine_store(mig_engine *e, mig_error *err) {
   if (!mig_fs_make_folder(e->settings.store, 0700, err)) return false;
   /* paths of snapshots go into the ledger: they must hold wherever recovery is started from */
   char *real = realpath(e->settings.store, NULL);
-  bool ok = real ? mig_store_open(real, true, &e->store, err)
+  bool ok = real ? mig_store_open(real, true, &e->store, err) && mig_store_sweep(e->store, err)
                  : mig_fail_errno(err, "cannot use the store %s", e->settings.store);
   free(real);
   return ok;

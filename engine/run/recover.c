@@ -59,6 +59,8 @@ static bool settle(mig_engine *e, const mig_entry *entry, const mig_listener *li
   bool taken = false, identical = true;
   char *displaced = NULL, text[300];
   snprintf(key.id, sizeof key.id, "%s", entry->run.id);
+  mig_error no_store; /* opening the store sweeps what the dead writer left; the data does not depend on that */
+  mig_engine_store(e, &no_store);
   /* waits for a transaction that is still open on the entry; then the entry tells whether it has committed */
   if (!mig_ledger_take_over(e->db, entry, key.fence, &taken, err)) return false;
   bool nothing_written =

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -196,6 +197,26 @@ static void too_little_room_is_said_before(void **state) {
   assert_true(f->err.why[0] && f->err.hint[0]);
 }
 
+static void left_overs_of_dead_writers_are_swept_and_live_ones_kept(void **state) {
+  fixture *f = *state;
+  char dead[256], live[256], other[256];
+  snprintf(dead, sizeof dead, "%s/20261121T071500Z-b-000001.mig.tar.partial", f->folder);
+  snprintf(live, sizeof live, "%s/20261121T071500Z-b-000002.mig.tar.partial", f->folder);
+  snprintf(other, sizeof other, "%s/20261121T071500Z-b-000003.mig.tar", f->folder);
+  assert_true(mig_fs_write_atomic(dead, "x", 1, 0600, &f->err));
+  assert_true(mig_fs_write_atomic(live, "x", 1, 0600, &f->err));
+  assert_true(mig_fs_write_atomic(other, "x", 1, 0600, &f->err));
+  int fd = open(live, O_WRONLY);
+  assert_int_equal(flock(fd, LOCK_EX), 0);
+  assert_true(mig_store_sweep(f->store, &f->err));
+  assert_false(mig_fs_exists(dead));
+  assert_true(mig_fs_exists(live));
+  assert_true(mig_fs_exists(other));
+  close(fd);
+  assert_true(mig_store_sweep(f->store, &f->err));
+  assert_false(mig_fs_exists(live));
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -206,6 +227,7 @@ int main(void) {
       T(snapshots_are_found_by_id_beginning_and_path),
       T(a_link_is_not_taken_for_a_snapshot),
       T(too_little_room_is_said_before),
+      T(left_overs_of_dead_writers_are_swept_and_live_ones_kept),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,35 @@
+/* Removes what a killed writer left. A writer holds a lock on its .partial from the moment it is made until it has its
+ * final name; a .partial that nobody holds is nobody's. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backup/store.h"
+
+static void sweep_one(const char *path) {
+  struct stat st;
+  int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return;
+  /* empty: just made, perhaps not locked yet */
+  if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(path);
+  close(fd);
+}
+
+bool mig_store_sweep(const mig_store *s, mig_error *err) {
+  const size_t suffix = strlen(MIG_STORE_PARTIAL);
+  char **names = NULL;
+  size_t count = 0;
+  bool ok = mig_fs_list(mig_store_folder(s), &names, &count, err);
+  for (size_t i = 0; ok && i < count; i++) {
+    size_t n = strlen(names[i]);
+    if (n <= suffix || strcmp(names[i] + n - suffix, MIG_STORE_PARTIAL) != 0) continue;
+    char *path = mig_fs_join(mig_store_folder(s), names[i]);
+    if (!path) ok = mig_no_memory(err, "store");
+    else sweep_one(path);
+    mig_free(path);
+  }
+  mig_fs_names_free(names, count);
+  return ok;
+}
