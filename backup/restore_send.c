@@ -25,10 +25,12 @@ bool mig_send_fits_update(const bson_t *doc, const bson_t *live) {
   return doc->len + id.size + (live ? live->len : 0) + 512 < COMMAND_BYTES;
 }
 
+/* Adds what the command affected to *n. */
 static bool send(mig_send *s, const bson_t *command, int64_t *n, mig_error *err) {
   bson_t reply;
+  int64_t affected = 0;
   const bool ok = mig_db_command(s->w->db, MIG_WRITE, command, &reply, err);
-  if (ok) mig_bson_int(&reply, "n", n);
+  if (ok && mig_bson_int(&reply, "n", &affected)) *n += affected;
   bson_destroy(&reply);
   return ok;
 }

@@ -16,6 +16,7 @@ static const char *const names[MIG_CAP_COUNT] = {
     [MIG_CAP_RETRYABLE_WRITES] = "retryableWrites",
     [MIG_CAP_SNAPSHOT_READS] = "snapshotReads",
     [MIG_CAP_UPDATE_PIPELINE] = "updatePipeline",
+    [MIG_CAP_REPLACE_PIPELINE] = "replacePipeline",
     [MIG_CAP_ID_RANGES] = "idRanges",
     [MIG_CAP_COLLMOD] = "collMod",
     [MIG_CAP_CREATE_VALIDATOR] = "createValidator",

@@ -65,24 +65,38 @@ static bool try_retryable(scratch *s, bool *has, mig_error *err) {
   return insert(s->db, s->a, 1, err) && mig_db_try_retryable(s->db, s->a, has, err);
 }
 
-static bool try_update_pipeline(scratch *s, bool *has, mig_error *err) {
+/* Updates the one document of s->a by a pipeline of one stage (freed here) and reads it back. */
+static bool update_and_read(scratch *s, bson_t *stage, bson_t *doc, bool *found, mig_error *err) {
   bson_t *find = BCON_NEW("find", BCON_UTF8(s->a), "filter", "{", "_id", BCON_INT32(1), "}");
-  bson_t doc = BSON_INITIALIZER;
+  bson_t *update = BCON_NEW("update", BCON_UTF8(s->a), "updates", "[", "{", "q", "{", "_id", BCON_INT32(1), "}", "u",
+                            "[", BCON_DOCUMENT(stage), "]", "}", "]");
+  bson_destroy(stage);
+  bool ok = insert(s->db, s->a, 1, err) && run(s->db, update, err);
+  if (ok)
+    ok = mig_db_first(s->db, find, doc, found, err);
+  else
+    bson_init(doc);
+  bson_destroy(find);
+  return ok;
+}
+
+static bool try_update_pipeline(scratch *s, bool *has, mig_error *err) {
+  bson_t doc, *stage = BCON_NEW("$set", "{", "y", "{", "$concat", "[", BCON_UTF8("$x"), BCON_UTF8("b"), "]", "}", "}");
   bool found = false;
   const char *y = NULL;
-  bool ok = insert(s->db, s->a, 1, err) &&
-            run(s->db,
-                BCON_NEW("update", BCON_UTF8(s->a), "updates", "[", "{", "q", "{", "_id", BCON_INT32(1), "}", "u", "[",
-                         "{", "$set", "{", "y", "{", "$concat", "[", BCON_UTF8("$x"), BCON_UTF8("b"), "]", "}", "}",
-                         "}", "]", "}", "]"),
-                err);
-  if (ok) {
-    bson_destroy(&doc);
-    ok = mig_db_first(s->db, find, &doc, &found, err);
-  }
+  bool ok = update_and_read(s, stage, &doc, &found, err);
   *has = ok && found && mig_bson_str(&doc, "y", &y) && strcmp(y, "ab") == 0;
   bson_destroy(&doc);
-  bson_destroy(find);
+  return ok;
+}
+
+static bool try_replace_pipeline(scratch *s, bool *has, mig_error *err) {
+  bson_t doc, *stage = BCON_NEW("$replaceWith", "{", "_id", BCON_UTF8("$_id"), "z", BCON_UTF8("$x"), "}");
+  bool found = false;
+  const char *z = NULL;
+  bool ok = update_and_read(s, stage, &doc, &found, err);
+  *has = ok && found && bson_count_keys(&doc) == 2 && mig_bson_str(&doc, "z", &z) && strcmp(z, "a") == 0;
+  bson_destroy(&doc);
   return ok;
 }
 
@@ -220,6 +234,7 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
       {MIG_CAP_TRANSACTIONS, try_transactions},
       {MIG_CAP_RETRYABLE_WRITES, try_retryable},
       {MIG_CAP_UPDATE_PIPELINE, try_update_pipeline},
+      {MIG_CAP_REPLACE_PIPELINE, try_replace_pipeline},
       {MIG_CAP_ID_RANGES, try_id_ranges},
       {MIG_CAP_COLLMOD, try_collmod},
       {MIG_CAP_CREATE_VALIDATOR, try_create_validator},

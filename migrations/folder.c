@@ -1,0 +1,142 @@
+/* A folder of migrations: which files are some, in which order, and that no two claim the same place. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "migrations/migration.h"
+#include "migrations/order.h"
+
+typedef struct reader {
+  mig_folder *folder;
+  size_t capacity;
+  mig_guard_check check;
+} reader;
+
+static bool add(reader *r, const char *path, mig_error *err) {
+  mig_folder *f = r->folder;
+  if (f->count == r->capacity) {
+    size_t wanted = r->capacity ? r->capacity * 2 : 16;
+    mig_migration **grown = mig_realloc(f->items, wanted * sizeof(mig_migration *));
+    if (!grown) return mig_no_memory(err, "list of migrations");
+    f->items = grown;
+    r->capacity = wanted;
+  }
+  if (!mig_migration_load(path, r->check, &f->items[f->count], err)) return false;
+  f->count++;
+  return true;
+}
+
+static bool ends_with(const char *name, const char *end) {
+  size_t n = strlen(name), m = strlen(end);
+  return n > m && strcmp(name + n - m, end) == 0;
+}
+
+static bool read_entry(reader *r, const char *folder, const char *name, mig_error *err) {
+  if (name[0] == '.' || (!ends_with(name, ".json") && !ends_with(name, ".c") && !ends_with(name, ".so"))) return true;
+  char *path = mig_fs_join(folder, name);
+  bool ok = path || mig_no_memory(err, "path");
+  if (ok && !ends_with(name, ".json")) {
+    ok = mig_fail(err, MIG_E_INPUT, "%s: modules are not supported yet", path);
+    mig_why(err, "leaving it out would apply the others without it");
+    mig_hint(err, "write it as a .json migration, or move the file out of this folder");
+  }
+  ok = ok && add(r, path, err);
+  mig_free(path);
+  return ok;
+}
+
+static bool read_folder(reader *r, const char *path, mig_error *err) {
+  char **names = NULL;
+  size_t count = 0;
+  bool ok = mig_fs_list(path, &names, &count, err);
+  for (size_t i = 0; ok && i < count; i++) ok = read_entry(r, path, names[i], err);
+  mig_fs_names_free(names, count);
+  return ok;
+}
+
+static bool read_below(reader *r, const char *path, const char *name, mig_error *err) {
+  char *below = mig_fs_join(path, name);
+  bool ok = below || mig_no_memory(err, "path");
+  ok = ok && (!mig_fs_is_folder(below) || read_folder(r, below, err));
+  mig_free(below);
+  return ok;
+}
+
+static int by_name(const void *a, const void *b) {
+  const mig_migration *const *x = a, *const *y = b;
+  return mig_name_order((*x)->name, (*y)->name);
+}
+
+static int by_order(const void *a, const void *b) {
+  const mig_migration *const *x = a, *const *y = b;
+  int order = mig_order_compare((*x)->order, (*y)->order);
+  return order ? order : strcmp((*x)->path, (*y)->path);
+}
+
+static int by_version(const void *a, const void *b) {
+  const mig_migration *const *x = a, *const *y = b;
+  int order = strcmp((*x)->version, (*y)->version);
+  return order ? order : strcmp((*x)->path, (*y)->path);
+}
+
+static bool check_duplicates(mig_folder *f, mig_error *err) {
+  mig_migration **m = f->items;
+  if (f->count < 2) return true;
+  qsort(m, f->count, sizeof(mig_migration *), by_order);
+  for (size_t i = 1; i < f->count; i++) {
+    if (mig_order_compare(m[i - 1]->order, m[i]->order) != 0) continue;
+    mig_fail(err, MIG_E_INPUT, "%s: %s has the number %s too", m[i]->path, m[i - 1]->path, m[i - 1]->order);
+    return mig_hint(err, "give one of the two another number: nothing says which comes first");
+  }
+  qsort(m, f->count, sizeof(mig_migration *), by_version);
+  for (size_t i = 1; i < f->count; i++) {
+    if (strcmp(m[i - 1]->version, m[i]->version) != 0) continue;
+    mig_fail(err, MIG_E_INPUT, "%s: %s has the version %s too", m[i]->path, m[i - 1]->path, m[i]->version);
+    return mig_hint(err, "give one of the two another \"version\"");
+  }
+  qsort(m, f->count, sizeof(mig_migration *), by_name);
+  return true;
+}
+
+bool mig_folder_load(const char *path, mig_guard_check check, mig_folder **out, mig_error *err) {
+  *out = NULL;
+  mig_folder *f = mig_alloc(sizeof *f);
+  reader r = {f, 0, check};
+  bool ok = f && (f->path = mig_strdup(path));
+  if (!ok) mig_no_memory(err, "folder of migrations");
+  if (ok && !mig_fs_exists(path)) {
+    ok = mig_fail(err, MIG_E_INPUT, "there is no folder %s", path);
+    mig_hint(err, "`mig init` makes one; --dir or MIG_DIR names another");
+  } else if (ok && !mig_fs_is_folder(path)) {
+    ok = mig_fail(err, MIG_E_INPUT, "%s is not a folder", path);
+    mig_hint(err, "--dir or MIG_DIR names the folder with the migrations");
+  }
+  ok = ok && read_folder(&r, path, err) && read_below(&r, path, "pending", err) &&
+       read_below(&r, path, "completed", err);
+  ok = ok && check_duplicates(f, err);
+  if (ok)
+    *out = f;
+  else
+    mig_folder_free(f);
+  return ok;
+}
+
+const mig_migration *mig_folder_find(const mig_folder *f, const char *name) {
+  size_t size = strlen(name);
+  if (ends_with(name, ".json")) size -= 5;
+  for (size_t i = 0; i < f->count; i++)
+    if (strlen(f->items[i]->name) == size && memcmp(f->items[i]->name, name, size) == 0) return f->items[i];
+  for (size_t i = 0; i < f->count; i++)
+    if (strcmp(f->items[i]->version, name) == 0) return f->items[i];
+  for (size_t i = 0; i < f->count; i++) /* "7" finds 0007_x */
+    if (mig_order_compare(f->items[i]->order, name) == 0) return f->items[i];
+  return NULL;
+}
+
+void mig_folder_free(mig_folder *f) {
+  if (!f) return;
+  for (size_t i = 0; i < f->count; i++) mig_migration_free(f->items[i]);
+  mig_free(f->items);
+  mig_free(f->path);
+  mig_free(f);
+}
