@@ -71,6 +71,10 @@ int mig_cli_main(int argc, char **argv) {
   if (!ok) cli_error(&cli, &err);
   if (cli.json) finish_json(&cli, exit_code, &err);
   release(&cli);
-  if (fflush(stdout) != 0 && exit_code == 0) exit_code = 1; /* results that could not be written are no success */
+  /* results that could not be written are no success; but 1 also says that nothing was changed */
+  if (fflush(stdout) != 0 || ferror(stdout)) {
+    fputs("error: the results could not be written to standard output\n", stderr);
+    if (exit_code == 0 && !cli.changed) exit_code = 1;
+  }
   return exit_code;
 }

@@ -35,7 +35,9 @@ struct mig_cli {
   char *uri, *db, *dir, *store, *by; /* settled: flag > environment > mig.json > default */
   bool json, quiet, verbose, color, progress_shown, terminal;
   int64_t progress_ms;
-  int exit_code; /* of a command that returned true */
+  int exit_code;     /* of a command that returned true */
+  int64_t forecasts; /* shown */
+  bool changed;      /* the database: then exit code 1 would be untrue */
 };
 
 extern const mig_command mig_commands[]; /* ends with a row without a name */
@@ -67,5 +69,7 @@ void cli_local_time(int64_t unix_ms, char text[static 32]);           /* "2026-1
 /* results.c: how runs, forecasts and errors look */
 mig_listener cli_listener(mig_cli *cli);
 void cli_json_error(bson_t *line, const mig_error *err);
+const char *cli_why(const mig_error *err); /* err->why, or what its code means; never empty */
+const char *cli_hint(const mig_error *err);
 
 #endif

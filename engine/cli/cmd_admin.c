@@ -43,6 +43,7 @@ bool cmd_force_unlock(mig_cli *cli, mig_error *err) {
         err, "look at `mig lock-status`; if the holder is surely gone: mig force-unlock --confirm, then mig recover");
   }
   bool ok = mig_cli_open(cli, &e, err) && mig_lease_force_unlock(e->db, &was, err);
+  cli->changed = ok;
   if (ok) json_lease(cli, &was);
   if (ok && !was.locked)
     cli_print(cli, "it was free\n");

@@ -6,6 +6,8 @@
 #include "base/version.h"
 #include "cli/commands.h"
 #include "cli/parse.h"
+#include "migrations/step.h"
+#include "validators/guard.h"
 
 bool cmd_version(mig_cli *cli, mig_error *err) {
   (void)err;
@@ -35,6 +37,26 @@ static void show_command(mig_cli *cli, const mig_command *c) {
   for (int i = 0; i <= OPT_GENERAL_LAST; i++) show_option(cli, i);
 }
 
+static void show_args(mig_cli *cli, const mig_arg *a) {
+  for (; a->name; a++) cli_print(cli, "      %-14s %s%s\n", a->name, a->required ? "" : "[optional] ", a->help);
+}
+
+static void show_steps(mig_cli *cli) {
+  cli_print(cli, "the steps of \"up\" and \"down\", each {\"NAME\": {ARGUMENTS}}\n");
+  for (const mig_step_def *const *s = mig_step_table(); *s; s++) {
+    cli_print(cli, "\n  %-20s %s%s\n", (*s)->name, (*s)->help, (*s)->destroys ? " [destructive]" : "");
+    show_args(cli, (*s)->args);
+  }
+}
+
+static void show_guards(mig_cli *cli) {
+  cli_print(cli, "the guards of \"guards\" and \"verify\", each {\"NAME\": {ARGUMENTS}}\n");
+  for (const mig_guard_def *const *g = mig_guard_table(); *g; g++) {
+    cli_print(cli, "\n  %-20s %s\n", (*g)->name, (*g)->help);
+    show_args(cli, (*g)->args);
+  }
+}
+
 bool cmd_help_for(mig_cli *cli, mig_error *err) {
   if (cli->command->fn == cmd_help) return cmd_help(cli, err);
   show_command(cli, cli->command);
@@ -43,13 +65,20 @@ bool cmd_help_for(mig_cli *cli, mig_error *err) {
 
 bool cmd_help(mig_cli *cli, mig_error *err) {
   int words = 0;
+  if (cli->arg_count == 1 && cli_help_topic(cli, cli->args[0])) return true;
   if (cli->arg_count) {
     const mig_command *c = mig_command_find(cli->args[0], cli->arg_count > 1 ? cli->args[1] : NULL, &words);
     if (c)
       show_command(cli, c);
-    else
+    else if (strcmp(cli->args[0], "steps") == 0)
+      show_steps(cli);
+    else if (strcmp(cli->args[0], "guards") == 0)
+      show_guards(cli);
+    else {
       mig_fail(err, MIG_E_USAGE, "there is no command \"%s\"", cli->args[0]);
-    return c != NULL;
+      return mig_hint(err, "`mig help` lists them; there are also `mig help steps` and `mig help guards`");
+    }
+    return true;
   }
   cli_print(cli,
             "mig changes MongoDB databases safely: checks first, copies what it will touch, restores by itself.\n\n"

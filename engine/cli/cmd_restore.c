@@ -31,9 +31,20 @@ static void show_collection(mig_cli *cli, const mig_restore_collection *c) {
             c->dropped ? ", should not be there" : "");
 }
 
+/* Archives of documents that others wrote meanwhile and that were not left in place. */
+static void show_displaced(mig_cli *cli, const char *path) {
+  if (!path) return;
+  bson_t *line = BCON_NEW("displaced", BCON_UTF8(path));
+  cli_json(cli, line);
+  bson_destroy(line);
+  cli_print(cli, "documents that were replaced or removed are kept in %s\n", path);
+}
+
 static void show(mig_cli *cli, const mig_emergency_report *r, bool dry_run) {
   const mig_restore_report *x = &r->restore;
   for (size_t i = 0; i < x->count; i++) show_collection(cli, &x->collections[i]);
+  show_displaced(cli, x->displaced_path);
+  for (size_t i = 0; i < MIG_RESTORE_DISPLACED; i++) show_displaced(cli, x->more_displaced[i]);
   bson_t *line =
       BCON_NEW("restored", BCON_BOOL(!dry_run), "identical", BCON_BOOL(x->identical), "written", BCON_INT64(x->written),
                "removed", BCON_INT64(x->removed), "safetySnapshot", BCON_UTF8(r->safety.id ? r->safety.id : ""),
@@ -66,6 +77,7 @@ bool cmd_restore(mig_cli *cli, mig_error *err) {
     snprintf(question, sizeof question, "Put %.120s back into %.120s, replacing what is there?", cli->args[0],
              mig_db_label(e->db));
   ok = ok && (o.dry_run || cli_confirm(cli, question, err)) && mig_emergency_restore(e, &o, &report, err);
+  cli->changed = ok && !o.dry_run;
   if (ok) show(cli, &report, o.dry_run);
   mig_emergency_report_clear(&report);
   mig_close(e);

@@ -4,7 +4,8 @@
 #include "cli/commands.h"
 
 static bool finish(mig_cli *cli, bool ok, bool dry_run, int64_t n, const char *did) {
-  if (ok && !dry_run && n == 0)
+  cli->changed = n > 0;
+  if (ok && n == 0 && (!dry_run || !cli->forecasts))
     cli_print(cli, "nothing to do\n");
   else if (ok && !dry_run)
     cli_print(cli, "%lld %s\n", (long long)n, did);
@@ -63,6 +64,7 @@ bool cmd_recover(mig_cli *cli, mig_error *err) {
   mig_cli_catch_signals();
   bool ok = mig_cli_open(cli, &e, err) && mig_recover(e, &listener, &n, err);
   mig_close(e);
+  cli->changed = n > 0;
   if (ok) cli_print(cli, n ? "%lld settled\n" : "nothing to recover\n", (long long)n);
   return ok;
 }

@@ -139,6 +139,9 @@ bool cmd_snapshot_verify(mig_cli *cli, mig_error *err) {
   }
   if (damaged == 0) return true;
   if (err) *err = first;
-  if (err && err->code == MIG_E_ARCHIVE) err->code = MIG_E_CHECK;
+  if (err && err->code == MIG_E_ARCHIVE) {
+    if (!err->hint[0]) mig_hint(err, "use another copy of the snapshot");
+    err->code = MIG_E_CHECK;
+  }
   return false;
 }

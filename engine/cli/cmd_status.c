@@ -77,21 +77,21 @@ static void show_finding(mig_cli *cli, const mig_finding *f) {
 
 typedef struct totals {
   int64_t by_status[5], problems;
+  bool restoring;
 } totals;
 
 static bool show_all(mig_cli *cli, mig_engine *e, totals *t, bool only_problems, mig_error *err) {
   mig_ledger *ledger = NULL;
   mig_finding *list = NULL;
   size_t n = 0;
-  bool restoring = false;
   bool ok = mig_engine_folder(e, err) && mig_ledger_load(e->db, &ledger, err) &&
-            mig_select_all(e, ledger, &list, &n, err) && mig_emergency_pending(e->db, &restoring, err);
+            mig_select_all(e, ledger, &list, &n, err) && mig_emergency_pending(e->db, &t->restoring, err);
   for (size_t i = 0; ok && i < n; i++) {
     t->by_status[list[i].status]++;
     if (problem_of(&list[i])) t->problems++;
     if (!only_problems || problem_of(&list[i])) show_finding(cli, &list[i]);
   }
-  if (ok && restoring) {
+  if (ok && t->restoring) {
     t->problems++;
     cli_print(cli, "%swarning:%s a restore by hand was interrupted: run `mig recover`\n", cli_color(cli, "yellow"),
               cli_color(cli, "off"));
@@ -108,6 +108,12 @@ bool cmd_status(mig_cli *cli, mig_error *err) {
   if (ok) {
     int64_t pending =
         t.by_status[MIG_STATUS_PENDING] + t.by_status[MIG_STATUS_FAILED] + t.by_status[MIG_STATUS_REVERTED];
+    bson_t *line = BCON_NEW(
+        "applied", BCON_INT64(t.by_status[MIG_STATUS_APPLIED]), "pending", BCON_INT64(t.by_status[MIG_STATUS_PENDING]),
+        "failed", BCON_INT64(t.by_status[MIG_STATUS_FAILED]), "reverted", BCON_INT64(t.by_status[MIG_STATUS_REVERTED]),
+        "unfinished", BCON_INT64(t.by_status[MIG_STATUS_RUNNING]), "restoreInterrupted", BCON_BOOL(t.restoring));
+    cli_json(cli, line);
+    bson_destroy(line);
     cli_print(cli, "%lld applied, %lld pending, %lld failed, %lld reverted, %lld unfinished on %s\n",
               (long long)t.by_status[MIG_STATUS_APPLIED], (long long)t.by_status[MIG_STATUS_PENDING],
               (long long)t.by_status[MIG_STATUS_FAILED], (long long)t.by_status[MIG_STATUS_REVERTED],

@@ -8,7 +8,28 @@
 #include "base/names.h"
 #include "cli/cli.h"
 
+#define MOST_LEASE_MINUTES (366 * 24 * 60)
+
 static const char *const keys[] = {"uri", "db", "dir", "store", "by", "txnMaxDocuments", "leaseMinutes", NULL};
+
+static bool is_number(const char *key) {
+  return strcmp(key, "txnMaxDocuments") == 0 || strcmp(key, "leaseMinutes") == 0;
+}
+
+/* A setting of the wrong type must not be as if it were absent: "db" could then be another database. */
+static bool check_value(const char *path, const bson_t *config, const bson_iter_t *it, mig_error *err) {
+  const char *key = bson_iter_key(it), *text = NULL;
+  int64_t number = 0;
+  bson_iter_t first, self = *it;
+  if (bson_iter_init_find(&first, config, key) && bson_iter_offset(&first) != bson_iter_offset(&self))
+    return mig_fail(err, MIG_E_USAGE, "%s: the setting \"%s\" stands there twice", path, key);
+  bool ok =
+      is_number(key) ? mig_bson_int(config, key, &number) && number > 0 : mig_bson_str(config, key, &text) && *text;
+  if (ok) return true;
+  mig_fail(err, MIG_E_USAGE, "%s: the setting \"%s\" must be %s", path, key,
+           is_number(key) ? "a whole number from 1 on" : "text that is not empty");
+  return mig_hint(err, "put it right, or leave it out for the default");
+}
 
 static bool known_keys(const char *path, const bson_t *config, mig_error *err) {
   bson_iter_t it;
@@ -17,6 +38,7 @@ static bool known_keys(const char *path, const bson_t *config, mig_error *err) {
     const char *key = bson_iter_key(&it);
     bool known = false;
     for (const char *const *k = keys; *k; k++) known = known || strcmp(*k, key) == 0;
+    if (known && !check_value(path, config, &it, err)) return false;
     if (known) continue;
     const char *near = mig_name_nearest(key, keys);
     mig_fail(err, MIG_E_USAGE, "%s: unknown setting \"%s\"", path, key);
@@ -75,15 +97,6 @@ static char *settle_one(const mig_cli *cli, mig_option option, const char *varia
 
 bool mig_cli_settle(mig_cli *cli, mig_error *err) {
   if (!load_config(cli, err)) return false;
-  const char *given = cli->opt[OPT_URI];
-  if (given) {
-    const char *host = strstr(given, "://"), *at = host ? strrchr(host, '@') : NULL;
-    if (at && memchr(host + 3, ':', (size_t)(at - host - 3))) {
-      mig_fail(err, MIG_E_USAGE, "a password does not belong on the command line");
-      mig_why(err, "every user of this machine can read it there");
-      return mig_hint(err, "give the connection string by the variable MIG_URI, or as \"uri\" in mig.json (chmod 600)");
-    }
-  }
   cli->uri = settle_one(cli, OPT_URI, "MIG_URI", "uri", false, NULL);
   cli->db = settle_one(cli, OPT_DB, "MIG_DB", "db", false, NULL);
   cli->dir = settle_one(cli, OPT_DIR, "MIG_DIR", "dir", true, "migrations");
@@ -115,6 +128,7 @@ bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err) {
   if (cli->config && mig_bson_int(cli->config, "leaseMinutes", &configured)) minutes = configured;
   if (!mig_cli_int(cli, OPT_TXN_MAX, txn, &txn, err) || !mig_cli_int(cli, OPT_LEASE_MINUTES, minutes, &minutes, err))
     return false;
+  if (minutes > MOST_LEASE_MINUTES) return mig_fail(err, MIG_E_USAGE, "a lease of more than a year is refused");
   mig_settings settings = {.uri = cli->uri,
                            .database = cli->db,
                            .migrations = cli->dir,

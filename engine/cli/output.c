@@ -55,8 +55,8 @@ void cli_note(mig_cli *cli, const char *fmt, ...) {
 void cli_error(mig_cli *cli, const mig_error *err) {
   cli_progress_end(cli);
   fprintf(stderr, "%serror:%s %s\n", cli_color(cli, "red"), cli_color(cli, "off"), err->what);
-  fprintf(stderr, "  why: %s\n", err->why[0] ? err->why : mig_code_name(err->code));
-  fprintf(stderr, "  hint: %s\n", err->hint[0] ? err->hint : "`mig help` and docs/troubleshooting.md may help");
+  fprintf(stderr, "  why: %s\n", cli_why(err));
+  fprintf(stderr, "  hint: %s\n", cli_hint(err));
 }
 
 static void message(void *arg, mig_level level, const char *text) {

@@ -18,12 +18,14 @@ static int find_option(const char *name, size_t size) {
   return -1;
 }
 
-static bool unknown_option(const char *word, mig_error *err) {
+static bool unknown_option(const char *word, size_t size, mig_error *err) {
   const char *names[OPT_COUNT + 1];
+  char name[60];
   for (int i = 0; i < OPT_COUNT; i++) names[i] = mig_option_table[i].name;
   names[OPT_COUNT] = NULL;
-  const char *near = mig_name_nearest(word + 2, names);
-  mig_fail(err, MIG_E_USAGE, "unknown option %.60s", word);
+  snprintf(name, sizeof name, "%.*s", (int)(size < sizeof name ? size : sizeof name - 1), word);
+  const char *near = mig_name_nearest(name, names);
+  mig_fail(err, MIG_E_USAGE, "unknown option --%s", name);
   return near ? mig_hint(err, "did you mean --%s?", near) : mig_hint(err, "mig help lists them");
 }
 
@@ -42,7 +44,7 @@ static bool take_option(mig_cli *cli, int argc, char **argv, int *i, mig_error *
   const char *word = argv[*i], *equals = strchr(word, '=');
   size_t size = equals ? (size_t)(equals - word - 2) : strlen(word + 2);
   int option = find_option(word + 2, size);
-  if (option < 0) return unknown_option(word, err);
+  if (option < 0) return unknown_option(word + 2, size, err);
   const mig_option_row *row = &mig_option_table[option];
   if (!row->takes && equals) return mig_fail(err, MIG_E_USAGE, "--%s takes no value", row->name);
   const char *value = !row->takes ? "" : equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
@@ -99,9 +101,29 @@ static bool fits_command(const mig_cli *cli, mig_error *err) {
   return mig_hint(err, "mig help %s", c->name);
 }
 
+/* mongodb://user:password@host, or ?tlsCertificateKeyFilePassword=: in whatever option or argument it stands. */
+static bool holds_password(const char *word) {
+  const char *host = strstr(word, "://"), *at = host ? strrchr(host, '@') : NULL;
+  return (at && memchr(host + 3, ':', (size_t)(at - host - 3))) || (host && strcasestr(host, "password="));
+}
+
+/* Before anything is said of a word: no message may show a password, and with --json also this is said as JSON. */
+static bool look_first(mig_cli *cli, int argc, char **argv, mig_error *err) {
+  bool secret = false;
+  for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+    if (strcmp(argv[i], "--json") == 0) cli->opt[OPT_JSON] = "";
+    secret = secret || holds_password(argv[i]);
+  }
+  if (!secret) return true;
+  mig_fail(err, MIG_E_USAGE, "a password does not belong on the command line");
+  mig_why(err, "every user of this machine can read it there");
+  return mig_hint(err, "give the connection string by the variable MIG_URI, or as \"uri\" in mig.json (chmod 600)");
+}
+
 bool mig_cli_parse(mig_cli *cli, int argc, char **argv, mig_error *err) {
   bool plain = false;
   int words = 0;
+  if (!look_first(cli, argc, argv, err)) return false;
   cli->args = mig_alloc(((size_t)argc + 1) * sizeof *cli->args);
   if (!cli->args) return mig_no_memory(err, "arguments");
   for (int i = 1; i < argc; i++) {

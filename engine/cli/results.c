@@ -3,13 +3,44 @@
 
 #include "cli/cli.h"
 
+/* For errors whose layer has said all in `what`. */
+static const struct {
+  const char *why, *hint;
+} fallback[MIG_CODE_COUNT] = {
+    [MIG_E_USAGE] = {"the command line or the settings cannot be used like that", "`mig help` tells what it takes"},
+    [MIG_E_INPUT] = {"a migration file cannot be used as it is, and so none is run",
+                     "correct it; `mig list` reads them all, `mig validate` checks them"},
+    [MIG_E_GUARD] = {"a condition of the migration does not hold", NULL},
+    [MIG_E_SERVER] = {"the server refused it", "`mig doctor` tells what this server does"},
+    [MIG_E_NETWORK] = {"the server did not answer", "`mig status` tells where things stand"},
+    [MIG_E_STORE] = {"the snapshot store or a file cannot be used", "look at the path; --store, --dir name others"},
+    [MIG_E_ARCHIVE] = {"the snapshot is damaged, was altered, or is none", "use another copy of the snapshot"},
+    [MIG_E_UNSUPPORTED] = {"it cannot be done here", "`mig doctor` tells what this server does"},
+    [MIG_E_NO_MEMORY] = {"the system gave no more memory", NULL},
+    [MIG_E_NOT_RESTORED] = {"some of the data may be as the run left it", "mig recover"},
+    [MIG_E_LEASE] = {"only one runner may work on a database at a time", "`mig lock-status` tells who it is"},
+    [MIG_E_CHECK] = {"files, ledger and database do not agree", "`mig status` shows each migration"},
+    [MIG_E_UNFINISHED] = {"a run was interrupted and is not yet settled", "mig recover"},
+    [MIG_E_INTERRUPTED] = {"a signal came", "run the command again to go on"},
+};
+
+const char *cli_why(const mig_error *err) {
+  const char *why = (unsigned)err->code < MIG_CODE_COUNT ? fallback[err->code].why : NULL;
+  return err->why[0] ? err->why : why ? why : "no reason is known";
+}
+
+const char *cli_hint(const mig_error *err) {
+  const char *hint = (unsigned)err->code < MIG_CODE_COUNT ? fallback[err->code].hint : NULL;
+  return err->hint[0] ? err->hint : hint ? hint : "`mig help` and docs/troubleshooting.md may help";
+}
+
 void cli_json_error(bson_t *line, const mig_error *err) {
   bson_t e;
   BSON_APPEND_DOCUMENT_BEGIN(line, "error", &e);
   BSON_APPEND_UTF8(&e, "code", mig_code_name(err->code));
   BSON_APPEND_UTF8(&e, "what", err->what);
-  BSON_APPEND_UTF8(&e, "why", err->why);
-  BSON_APPEND_UTF8(&e, "hint", err->hint);
+  BSON_APPEND_UTF8(&e, "why", cli_why(err));
+  BSON_APPEND_UTF8(&e, "hint", cli_hint(err));
   if (err->server_code) BSON_APPEND_INT32(&e, "serverCode", err->server_code);
   bson_append_document_end(line, &e);
 }
@@ -111,6 +142,7 @@ static void on_forecast(void *arg, const mig_forecast *f) {
   mig_cli *cli = arg;
   char bytes[40];
   cli_bytes(f->snapshot_bytes, bytes);
+  cli->forecasts++;
   if (cli->json) {
     json_forecast(cli, f);
     return;

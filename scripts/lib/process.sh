@@ -28,6 +28,7 @@ proc_launch() {
   local pidfile=$1 log=$2 started
   shift 2
   rm -f "$pidfile"
+  if [[ -s $log ]]; then mv "$log" "$log.old"; fi
   # shellcheck disable=SC2016  # expands in the new process
   setsid bash -c '
     source "$1"
@@ -73,15 +74,16 @@ free_port() {
   printf '%s' "$port"
 }
 
-# hello_answers PORT: does a server answer the command hello there? Needs no client library.
+# hello_answers PORT [SECONDS]: does a server answer the command hello there? Needs no client library.
 hello_answers() {
+  local patience=${2:-10}
   local header='\x34\0\0\0\x01\0\0\0\0\0\0\0\xdd\x07\0\0' flags_and_kind='\0\0\0\0\0'
   # shellcheck disable=SC2016  # $db is the name of a field
   local command='\x1f\0\0\0\x10hello\0\x01\0\0\0\x02$db\0\x06\0\0\0admin\0\0'
   (
     exec 3<>"/dev/tcp/127.0.0.1/$1"
     printf '%b' "$header$flags_and_kind$command" >&3
-    timeout 10 dd bs=64k count=1 <&3 | tr '\0\1' '..' | grep -acF '.ok.'
+    timeout "$patience" dd bs=64k count=1 <&3 | tr '\0\1' '..' | grep -acF '.ok.'
   ) >/dev/null 2>&1
 }
 

@@ -23,18 +23,20 @@ run_as_setup() {
       id -u "$RUN_AS_ACCOUNT" >/dev/null # somebody else was quicker
   fi
   RUN_AS_USER=$RUN_AS_ACCOUNT
-  run_as_with -all
-  for capability in +dac_read_search +dac_override; do
-    run_as_reaches "$@" && return
-    run_as_with "-all,$capability"
+  run_as_with
+  for capability in dac_read_search dac_override; do # containers often have but the second
+    if run_as_reaches "$@"; then return; fi
+    run_as_with "$capability"
   done
-  run_as_reaches "$@" || die "user $RUN_AS_ACCOUNT cannot reach $*; use folders that are open to all (MIG_CACHE, MIG_SERVER_STATE)"
+  run_as_reaches "$@" || die "user $RUN_AS_ACCOUNT cannot reach $*; choose folders open to all (MIG_CACHE, MIG_SERVER_STATE)"
 }
 
-# The last bit: without it access(2), by which PostgreSQL looks at its own programs, disregards capabilities.
+# Without the secure bit access(2), by which PostgreSQL looks at its own programs, disregards capabilities.
 run_as_with() {
-  RUN_AS=(setpriv --reuid="$RUN_AS_ACCOUNT" --regid="$RUN_AS_ACCOUNT" --clear-groups
-    --inh-caps="$1" --ambient-caps="$1" --bounding-set="$1" --securebits=+no_setuid_fixup --)
+  local capabilities=-all bits=()
+  if [[ -n ${1:-} ]]; then capabilities=-all,+$1 bits=(--securebits=+no_setuid_fixup); fi
+  RUN_AS=(setpriv --reuid="$RUN_AS_ACCOUNT" --regid="$RUN_AS_ACCOUNT" --clear-groups "${bits[@]}"
+    --inh-caps="$capabilities" --ambient-caps="$capabilities" --bounding-set="$capabilities" --)
 }
 
 run_as_reaches() {
