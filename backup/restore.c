@@ -30,10 +30,24 @@ static bool check_kind(const mig_manifest *m, mig_error *err) {
   return true;
 }
 
+static bool check_types(const mig_manifest *m, const mig_restore_options *o, mig_error *err) {
+  for (size_t i = 0; i < m->collection_count; i++) {
+    const mig_collection_entry *e = &m->collections[i];
+    if (selected(o, e->name) && e->type && strcmp(e->type, "timeseries") == 0)
+      return mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s: time series cannot be restored", m->database, e->name);
+  }
+  return true;
+}
+
+bool mig_restore_check(const mig_archive *archive, const mig_restore_options *options, mig_error *err) {
+  const mig_manifest *m = mig_archive_contents(archive);
+  return check_kind(m, err) && check_only(m, options, err) && check_types(m, options, err);
+}
+
 /* Collections before views, so that a view is never made on something that is still to come. */
 static bool plan(mig_restore *r, mig_error *err) {
   const mig_manifest *m = mig_archive_contents(r->archive);
-  if (!check_kind(m, err) || !check_only(m, r->options, err)) return false;
+  if (!mig_restore_check(r->archive, r->options, err)) return false;
   r->items = mig_alloc((m->collection_count + 1) * sizeof *r->items);
   r->report->collections = mig_alloc((m->collection_count + 1) * sizeof *r->report->collections);
   if (!r->items || !r->report->collections) return mig_no_memory(err, "the list of collections");
@@ -42,8 +56,6 @@ static bool plan(mig_restore *r, mig_error *err) {
       const mig_collection_entry *e = &m->collections[i];
       const bool is_view = e->holds != MIG_HOLDS_ABSENT && e->type && strcmp(e->type, "view") == 0;
       if (is_view != (views == 1) || !selected(r->options, e->name)) continue;
-      if (e->type && strcmp(e->type, "timeseries") == 0)
-        return mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s: time series cannot be restored", m->database, e->name);
       mig_restore_item *item = &r->items[r->count];
       item->entry = e;
       item->is_view = is_view;

@@ -54,6 +54,9 @@ typedef struct mig_restore_report {
   bool identical;                              /* nothing differed in the first place */
 } mig_restore_report;
 
+/* What can be told without a server: an archive or a selection that cannot be restored. run() checks this, too; callers
+ * that journal a restore check it before, so that a slip leaves nothing unfinished. */
+bool mig_restore_check(const mig_archive *archive, const mig_restore_options *options, mig_error *err);
 bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_options *options, mig_restore_report *out,
                      mig_error *err);
 void mig_restore_report_clear(mig_restore_report *r);

@@ -1,22 +1,16 @@
-# The libraries we stand on, by their own CMake or pkg-config files: libmongoc 2.x or 1.23+, zstd, libcrypto, libarchive.
+# The libraries we stand on, by their pkg-config files, as in mig.pc and mig-config.cmake: libmongoc 2.x (mongoc2) or
+# 1.23+ (libmongoc-1.0), whichever is found first (CMAKE_PREFIX_PATH and PKG_CONFIG_PATH name other folders), zstd,
+# libcrypto, libarchive.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
+# What is installed finds them where they were when it was built.
+set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 
+pkg_search_module(MONGOC REQUIRED IMPORTED_TARGET mongoc2 libmongoc-1.0>=1.23)
+set(MIG_MONGOC_PC ${MONGOC_MODULE_NAME})
+message(STATUS "mongo-c-driver ${MONGOC_VERSION} (${MIG_MONGOC_PC})")
 add_library(mig_mongoc INTERFACE)
-find_package(mongoc 2.0 QUIET CONFIG)
-if(mongoc_FOUND)
-  target_link_libraries(mig_mongoc INTERFACE mongoc::shared)
-  set(MIG_MONGOC_PC "mongoc2")
-  set(MIG_MONGOC_VERSION ${mongoc_VERSION})
-else()
-  find_package(mongoc-1.0 1.23 REQUIRED CONFIG)
-  target_link_libraries(mig_mongoc INTERFACE mongo::mongoc_shared)
-  set(MIG_MONGOC_PC "libmongoc-1.0")
-  set(MIG_MONGOC_VERSION ${mongoc-1.0_VERSION})
-endif()
-message(STATUS "mongo-c-driver ${MIG_MONGOC_VERSION}")
-# The driver's own headers are not warning-free at our level.
-get_target_property(_mongoc_target mig_mongoc INTERFACE_LINK_LIBRARIES)
+target_link_libraries(mig_mongoc INTERFACE PkgConfig::MONGOC)
 
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd>=1.4.8)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)

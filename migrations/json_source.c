@@ -131,7 +131,7 @@ static void unmark(const bson_t *from, bson_t *to) {
       unmark(&child, &inner);
       bson_append_document_end(to, &inner);
     } else if (BSON_ITER_HOLDS_ARRAY(&it) && mig_bson_iter_doc(&it, &child)) {
-      bson_append_array_begin(to, name, -1, &inner);
+      BSON_APPEND_ARRAY_BEGIN(to, name, &inner);
       unmark(&child, &inner);
       bson_append_array_end(to, &inner);
     } else {

@@ -12,6 +12,12 @@
 
 #include "base/mem.h"
 
+/* libbson 2.3 gave this a new name and deprecated the old one, the only one that 1.x has; both do the same. */
+#ifdef BSON_APPEND_ARRAY_UNSAFE_BEGIN
+#undef BSON_APPEND_ARRAY_BEGIN
+#define BSON_APPEND_ARRAY_BEGIN BSON_APPEND_ARRAY_UNSAFE_BEGIN
+#endif
+
 bool mig_bson_find(const bson_t *doc, const char *path, bson_iter_t *out);
 bool mig_bson_str(const bson_t *doc, const char *path, const char **out);
 bool mig_bson_int(const bson_t *doc, const char *path,

@@ -9,10 +9,21 @@
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* The driver would write to stderr: connection strings, and since 1.30, where MONGODB_LOG_ALL asks for it, commands. */
 static void start_driver(void) {
-  mongoc_init();
-  /* The driver would write to stderr, connection strings included. */
   mongoc_log_set_handler(NULL, NULL);
+  mongoc_init();
+}
+
+static void silence(mongoc_client_t *client) {
+#if MONGOC_CHECK_VERSION(1, 30, 0)
+  mongoc_structured_log_opts_t *opts = mongoc_structured_log_opts_new();
+  mongoc_structured_log_opts_set_handler(opts, NULL, NULL);
+  mongoc_client_set_structured_log_opts(client, opts);
+  mongoc_structured_log_opts_destroy(opts);
+#else
+  (void)client;
+#endif
 }
 
 static void default_int(mongoc_uri_t *uri, const char *option, int32_t asked, int32_t standard) {
@@ -95,6 +106,7 @@ static bool connect_client(mig_db *db, mig_error *err) {
   }
   if (db->client) mongoc_client_destroy(db->client);
   db->client = client;
+  silence(client);
   mongoc_client_set_error_api(db->client, MONGOC_ERROR_API_VERSION_2);
   bson_t reply;
   bool ok = ask_hello(db, &reply, err);

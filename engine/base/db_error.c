@@ -25,7 +25,8 @@ static void add_hint(mig_error *err, const mig_db *db, const bson_error_t *error
     mig_hint(err, "is the server at %s running and reachable? check --uri or MIG_URI", db->label);
   else if (error->domain == MONGOC_ERROR_CLIENT && error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE)
     mig_hint(err, "check user, password and authSource in the connection string");
-  else if (err->server_code == 13 || err->server_code == 8000)
+  else if (err->server_code == 13 || err->server_code == 8000 || strcasestr(error->message, "not authorized") ||
+           strcasestr(error->message, "permission denied"))
     mig_hint(err, "give this user the readWrite role (and dbAdmin for indexes and validators) on %s", db->name);
   else if (err->server_code == 18)
     mig_hint(err, "check user, password and authSource in the connection string");

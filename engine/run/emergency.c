@@ -150,9 +150,18 @@ static bool safety_snapshot(mig_engine *e, const mig_manifest *m, const char *co
   return ok || mig_fail_at(err, "the safety snapshot of the present state failed");
 }
 
+/* What others write between the safety snapshot and the restore's own writes is kept as well. */
+static mig_restore_options restore_options(const mig_engine *e, const mig_emergency_options *o) {
+  return (mig_restore_options){.strategy = o->strategy,
+                               .only = o->only,
+                               .dry_run = o->dry_run,
+                               .displaced_store = o->no_safety_snapshot ? NULL : e->store,
+                               .displaced_reason = "displaced by a restore by hand"};
+}
+
 static bool run_restore(mig_engine *e, mig_archive *archive, const mig_emergency_options *o, mig_emergency_report *out,
                         mig_error *err) {
-  const mig_restore_options options = {.strategy = o->strategy, .only = o->only, .dry_run = o->dry_run};
+  const mig_restore_options options = restore_options(e, o);
   return mig_restore_run(&e->work, archive, &options, &out->restore, err);
 }
 
@@ -162,7 +171,8 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   const mig_manifest *m = mig_archive_contents(archive);
   char sha256[MIG_SHA256_HEX];
   int64_t began = mig_now_unix_ms();
-  bool ok = mig_engine_refuse_unfinished(e, err) && mig_archive_sha256(archive, sha256, NULL, err) &&
+  /* an interrupted restore by hand does not stand in the way: this one takes its place */
+  bool ok = mig_engine_refuse_unfinished(e, false, err) && mig_archive_sha256(archive, sha256, NULL, err) &&
             (o->no_safety_snapshot || safety_snapshot(e, m, o->only, &out->safety, err)) &&
             mig_checkpoint(&e->work, err) && journal_write(e, out->path, sha256, o, err);
   if (!ok) return false;
@@ -189,6 +199,8 @@ bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_em
   mig_free(found);
   ok = ok && (out->path || mig_no_memory(err, "path")) && mig_archive_open(out->path, &archive, err) &&
        mig_archive_verify(archive, mig_engine_observer(e), err);
+  const mig_restore_options options = restore_options(e, o);
+  ok = ok && mig_restore_check(archive, &options, err);
   if (ok && o->dry_run) {
     ok = run_restore(e, archive, o, out, err);
   } else if (ok) {
@@ -240,7 +252,7 @@ bool mig_emergency_recover(mig_engine *e, bool *settled, mig_error *err) {
     for (size_t i = 0; bson_iter_next(&it); i++) names[i] = BSON_ITER_HOLDS_UTF8(&it) ? bson_iter_utf8(&it, NULL) : "";
   }
   const mig_emergency_options options = {.strategy = (mig_strategy)strategy, .only = names};
-  ok = mig_archive_open(path, &archive, err) && mig_archive_sha256(archive, now, NULL, err);
+  ok = mig_engine_store(e, err) && mig_archive_open(path, &archive, err) && mig_archive_sha256(archive, now, NULL, err);
   if (ok && strcmp(now, sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", path);
   e->undoing = true;

@@ -114,14 +114,14 @@ void mig_engine_unlock(mig_engine *e) {
   e->lease = NULL;
 }
 
-bool mig_engine_refuse_unfinished(mig_engine *e, mig_error *err) {
+bool mig_engine_refuse_unfinished(mig_engine *e, bool restores, mig_error *err) {
   mig_ledger *ledger = NULL;
   const char *name = NULL;
   bool restoring = false;
   if (!mig_ledger_load(e->db, &ledger, err)) return false;
   for (size_t i = 0; i < ledger->count && !name; i++)
     if (ledger->items[i].status == MIG_STATUS_RUNNING) name = ledger->items[i].name;
-  bool ok = name != NULL || mig_emergency_pending(e->db, &restoring, err);
+  bool ok = name != NULL || !restores || mig_emergency_pending(e->db, &restoring, err);
   if (ok && (name || restoring)) {
     mig_fail(err, MIG_E_UNFINISHED, "an interrupted run waits: %s", name ? name : "a restore by hand");
     mig_why(err, "its runner stopped before it was finished");

@@ -30,7 +30,7 @@ bool mig_engine_store(mig_engine *e, mig_error *err);                    /* open
 bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err); /* lease, capabilities, ledger */
 void mig_engine_unlock(mig_engine *e);
 const mig_observer *mig_engine_observer(const mig_engine *e);
-/* MIG_E_UNFINISHED when the ledger or a manual restore's journal shows an interrupted run. */
-bool mig_engine_refuse_unfinished(mig_engine *e, mig_error *err);
+/* MIG_E_UNFINISHED when the ledger, or (restores) the journal of a restore by hand, shows an interrupted run. */
+bool mig_engine_refuse_unfinished(mig_engine *e, bool restores, mig_error *err);
 
 #endif

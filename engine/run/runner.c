@@ -68,7 +68,7 @@ static bool run_locked(batch_run *r, int64_t *ran, mig_error *err) {
   mig_error first = {0};
   if (!unfinished(r, &waits, err)) return false;
   if (waits) {
-    if (r->direction == MIG_DOWN) return mig_engine_refuse_unfinished(r->e, err);
+    if (r->direction == MIG_DOWN) return mig_engine_refuse_unfinished(r->e, true, err);
     mig_say(mig_engine_observer(r->e), MIG_WARNING, "an earlier run was interrupted: settling it first");
     if (!mig_recover_locked(r->e, r->listener, NULL, err)) return false;
   }
@@ -94,7 +94,7 @@ static bool run_batch(batch_run *r, bool dry_run, int64_t *ran, mig_error *err) 
   if (!ran) ran = &own;
   *ran = 0;
   bool ok = mig_engine_folder(r->e, err) && choose(r, err) && unfinished(r, &waits, err);
-  if (ok && waits && (dry_run || r->direction == MIG_DOWN)) ok = mig_engine_refuse_unfinished(r->e, err);
+  if (ok && waits && (dry_run || r->direction == MIG_DOWN)) ok = mig_engine_refuse_unfinished(r->e, true, err);
   if (ok && dry_run) {
     ok = mig_forecast_run(r->e, r->direction, r->choices, r->count, r->listener, err);
   } else if (ok && (r->count > 0 || waits)) {

@@ -150,6 +150,24 @@ def test_killed_in_a_restore_by_hand(project, point):
     p.mig("up")  # nothing stands in the way
 
 
+def test_another_restore_takes_the_place_of_an_interrupted_one(project):
+    """The archive of the interrupted one is gone: recover cannot finish it, another snapshot can."""
+    p = project
+    fill(p)
+    first = p.mig("snapshot", "create", "--json").lines[0]
+    before = p.digest()
+    second = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    p.db.users.delete_many({"n": {"$lt": 100}})
+    assert crash(p, "restore_batch", "restore", first["snapshot"], "--yes")
+    pathlib.Path(first["path"]).unlink()
+    p.mig("up", code=None)
+    assert p.mig("recover", code=None).code in (1, 4)
+    p.mig("down", code=7)
+    p.mig("restore", second, "--yes")
+    assert p.digest() == before
+    p.mig("recover")
+
+
 @pytest.mark.parametrize("point", ["snapshot_member", "snapshot_member:3", "snapshot_written", "snapshot_synced", "snapshot_published"])
 def test_killed_while_taking_a_snapshot_by_hand(project, point):
     p = project
