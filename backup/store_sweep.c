@@ -26,8 +26,10 @@ bool mig_store_sweep(const mig_store *s, mig_error *err) {
     size_t n = strlen(names[i]);
     if (n <= suffix || strcmp(names[i] + n - suffix, MIG_STORE_PARTIAL) != 0) continue;
     char *path = mig_fs_join(mig_store_folder(s), names[i]);
-    if (!path) ok = mig_no_memory(err, "store");
-    else sweep_one(path);
+    if (!path)
+      ok = mig_no_memory(err, "store");
+    else
+      sweep_one(path);
     mig_free(path);
   }
   mig_fs_names_free(names, count);

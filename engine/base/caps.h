@@ -20,7 +20,7 @@ typedef enum mig_cap {
   MIG_CAP_SNAPSHOT_READS, /* find at one atClusterTime for several collections */
   MIG_CAP_UPDATE_PIPELINE,
   MIG_CAP_REPLACE_PIPELINE, /* $replaceWith in one keeps a single _id (DocumentDB 1.0 stores two) */
-  MIG_CAP_ID_RANGES, /* find with min and max */
+  MIG_CAP_ID_RANGES,        /* find with min and max */
   MIG_CAP_COLLMOD,
   MIG_CAP_CREATE_VALIDATOR, /* create keeps the validator it is given */
   MIG_CAP_VALIDATOR,        /* and documents are checked */

@@ -7,7 +7,8 @@
 
 static void show_args(mig_cli *cli, const mig_arg *args) {
   for (const mig_arg *a = args; a->name; a++)
-    cli_print(cli, "  %-12s %-8s %s: %s\n", a->name, a->required ? "" : "optional", mig_arg_type_name(a->type), a->help);
+    cli_print(cli, "  %-12s %-8s %s: %s\n", a->name, a->required ? "" : "optional", mig_arg_type_name(a->type),
+              a->help);
 }
 
 static void json_row(mig_cli *cli, const char *kind, const char *name, const char *help, const mig_arg *args) {
@@ -39,8 +40,11 @@ static void show_guards(mig_cli *cli) {
 }
 
 bool cli_help_topic(mig_cli *cli, const char *topic) {
-  if (strcmp(topic, "steps") == 0) show_steps(cli);
-  else if (strcmp(topic, "guards") == 0) show_guards(cli);
-  else return false;
+  if (strcmp(topic, "steps") == 0)
+    show_steps(cli);
+  else if (strcmp(topic, "guards") == 0)
+    show_guards(cli);
+  else
+    return false;
   return true;
 }

@@ -27,7 +27,7 @@ bool cmd_force_unlock(mig_cli *cli, mig_error *err);
 bool cmd_doctor(mig_cli *cli, mig_error *err);
 bool cmd_version(mig_cli *cli, mig_error *err); /* cmd_help.c */
 bool cmd_help(mig_cli *cli, mig_error *err);
-bool cli_help_topic(mig_cli *cli, const char *topic);   /* cmd_topics.c: "steps", "guards"; false: no such topic */
+bool cli_help_topic(mig_cli *cli, const char *topic); /* cmd_topics.c: "steps", "guards"; false: no such topic */
 bool cmd_help_for(mig_cli *cli, mig_error *err);
 
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "run/attempt.h"
 
 /* For errors whose layer has said all in `what`. */
 static const struct {
@@ -53,24 +54,13 @@ static void text_or_null(bson_t *doc, const char *key, const char *text) {
 }
 
 static void json_result(mig_cli *cli, const mig_result *r) {
-  bson_t line = BSON_INITIALIZER, part;
+  bson_t line = BSON_INITIALIZER;
   BSON_APPEND_UTF8(&line, "migration", r->name);
   text_or_null(&line, "version", r->version);
   BSON_APPEND_UTF8(&line, "direction", r->direction);
   BSON_APPEND_UTF8(&line, "outcome", r->outcome);
   BSON_APPEND_INT64(&line, "duration", r->duration_ms);
-  BSON_APPEND_DOCUMENT_BEGIN(&line, "phases", &part);
-  BSON_APPEND_INT64(&part, "validate", r->validate_ms);
-  BSON_APPEND_INT64(&part, "snapshot", r->snapshot_ms);
-  BSON_APPEND_INT64(&part, "run", r->run_ms);
-  BSON_APPEND_INT64(&part, "verify", r->verify_ms);
-  BSON_APPEND_INT64(&part, "commit", r->commit_ms);
-  BSON_APPEND_INT64(&part, "restore", r->restore_ms);
-  bson_append_document_end(&line, &part);
-  BSON_APPEND_DOCUMENT_BEGIN(&line, "documents", &part);
-  BSON_APPEND_INT64(&part, "read", r->documents_read);
-  BSON_APPEND_INT64(&part, "written", r->documents_written);
-  bson_append_document_end(&line, &part);
+  mig_result_append(&line, r);
   BSON_APPEND_UTF8(&line, "transaction", r->transaction);
   text_or_null(&line, "snapshot", r->snapshot_id);
   text_or_null(&line, "snapshotPath", r->snapshot_path);

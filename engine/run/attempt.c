@@ -63,11 +63,31 @@ static bool record_failure(mig_attempt *a, mig_status status, bool restored, mig
   return ok;
 }
 
+void mig_result_append(bson_t *doc, const mig_result *r) {
+  bson_t part;
+  BSON_APPEND_DOCUMENT_BEGIN(doc, "phases", &part);
+  BSON_APPEND_INT64(&part, "validate", r->validate_ms);
+  BSON_APPEND_INT64(&part, "snapshot", r->snapshot_ms);
+  BSON_APPEND_INT64(&part, "run", r->run_ms);
+  BSON_APPEND_INT64(&part, "verify", r->verify_ms);
+  BSON_APPEND_INT64(&part, "commit", r->commit_ms);
+  BSON_APPEND_INT64(&part, "restore", r->restore_ms);
+  bson_append_document_end(doc, &part);
+  BSON_APPEND_DOCUMENT_BEGIN(doc, "documents", &part);
+  BSON_APPEND_INT64(&part, "read", r->documents_read);
+  BSON_APPEND_INT64(&part, "written", r->documents_written);
+  bson_append_document_end(doc, &part);
+  BSON_APPEND_DOCUMENT_BEGIN(doc, "bytes", &part);
+  BSON_APPEND_INT64(&part, "read", r->bytes_read);
+  BSON_APPEND_INT64(&part, "written", r->bytes_written);
+  bson_append_document_end(doc, &part);
+}
+
 static void add_event(mig_attempt *a) {
   const mig_result *r = &a->result;
   mig_host host;
   char text[sizeof a->error.what + sizeof a->error.why + 4] = "";
-  bson_t event = BSON_INITIALIZER, part;
+  bson_t event = BSON_INITIALIZER;
   mig_error ignored;
   mig_host_self(&host);
   one_line(&a->error, text, sizeof text);
@@ -78,22 +98,7 @@ static void add_event(mig_attempt *a) {
   BSON_APPEND_UTF8(&event, "outcome", r->outcome);
   BSON_APPEND_DATE_TIME(&event, "startedAt", r->started_unix_ms);
   BSON_APPEND_INT64(&event, "duration", r->duration_ms);
-  BSON_APPEND_DOCUMENT_BEGIN(&event, "phases", &part);
-  BSON_APPEND_INT64(&part, "validate", r->validate_ms);
-  BSON_APPEND_INT64(&part, "snapshot", r->snapshot_ms);
-  BSON_APPEND_INT64(&part, "run", r->run_ms);
-  BSON_APPEND_INT64(&part, "verify", r->verify_ms);
-  BSON_APPEND_INT64(&part, "commit", r->commit_ms);
-  BSON_APPEND_INT64(&part, "restore", r->restore_ms);
-  bson_append_document_end(&event, &part);
-  BSON_APPEND_DOCUMENT_BEGIN(&event, "documents", &part);
-  BSON_APPEND_INT64(&part, "read", r->documents_read);
-  BSON_APPEND_INT64(&part, "written", r->documents_written);
-  bson_append_document_end(&event, &part);
-  BSON_APPEND_DOCUMENT_BEGIN(&event, "bytes", &part);
-  BSON_APPEND_INT64(&part, "read", r->bytes_read);
-  BSON_APPEND_INT64(&part, "written", r->bytes_written);
-  bson_append_document_end(&event, &part);
+  mig_result_append(&event, r);
   BSON_APPEND_UTF8(&event, "transaction", r->transaction);
   BSON_APPEND_UTF8(&event, "by", a->e->settings.by);
   BSON_APPEND_UTF8(&event, "host", host.name);

@@ -30,6 +30,9 @@ bool mig_attempt_run(mig_engine *e, const mig_plan *plan, mig_status was, int64_
                      mig_error *err);
 void mig_attempt_clear(mig_attempt *a);
 
+/* Appends phases, documents and bytes as an event has them; also what --json shows. */
+void mig_result_append(bson_t *doc, const mig_result *r);
+
 /* ---- parts, each in its own file ---- */
 
 /* body.c: the steps, each with the guards that had to wait for the ones before it; then verify. */

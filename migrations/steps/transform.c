@@ -234,8 +234,7 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   mig_step_doc(step, "pipeline", &pipeline);
   mig_batch batch = mig_step_batch(step, &filter);
   mig_cap needs = replaces_root(&pipeline) ? MIG_CAP_REPLACE_PIPELINE : MIG_CAP_UPDATE_PIPELINE;
-  if (mig_caps_has(w->caps, needs))
-    return mig_batch_update(w, &batch, &pipeline, true, NULL, err);
+  if (mig_caps_has(w->caps, needs)) return mig_batch_update(w, &batch, &pipeline, true, NULL, err);
   return mig_batch_each(w, &batch, transform_batch, (void *)(uintptr_t)step, err);
 }
 

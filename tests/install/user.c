@@ -8,7 +8,8 @@ int main(void) {
   mig_engine *m = NULL;
   const mig_settings s = {.uri = "mongodb://u:secret@127.0.0.1:1/app?serverSelectionTimeoutMS=200"};
   if (mig_open(&s, &m, &err)) return 1;
-  if (m || mig_code_exit(err.code) != 1 || !err.hint[0] || strstr(err.what, "secret") || strstr(err.why, "secret")) return 2;
+  if (m || mig_code_exit(err.code) != 1 || !err.hint[0] || strstr(err.what, "secret") || strstr(err.why, "secret"))
+    return 2;
   mig_close(m);
   printf("libmig: %s (%s)\n", err.what, mig_code_name(err.code));
   return 0;

@@ -29,7 +29,7 @@ static inline const char *test_uri(void) {
 /* Fails the test with all that the error says. */
 #define assert_ok(call, err)                                                                                           \
   do {                                                                                                                 \
-    if (!(call)) fail_msg("%s: %s | %s", #call, (err).what, (err).why);                                               \
+    if (!(call)) fail_msg("%s: %s | %s", #call, (err).what, (err).why);                                                \
   } while (0)
 
 static inline mig_db *test_db(char name[static 40]) {

@@ -103,13 +103,16 @@ static void snapshot_reads_see_one_time(void **state) {
     test_db_drop(db);
     skip_because("the server has no snapshot reads");
   }
-  test_run(db, BCON_NEW("insert", "a", "documents", "[", "{", "_id", BCON_INT32(1), "}", "]", "writeConcern", "{", "w", "majority", "}"));
-  test_run(db, BCON_NEW("insert", "b", "documents", "[", "{", "_id", BCON_INT32(1), "}", "]", "writeConcern", "{", "w", "majority", "}"));
+  test_run(db, BCON_NEW("insert", "a", "documents", "[", "{", "_id", BCON_INT32(1), "}", "]", "writeConcern", "{", "w",
+                        "majority", "}"));
+  test_run(db, BCON_NEW("insert", "b", "documents", "[", "{", "_id", BCON_INT32(1), "}", "]", "writeConcern", "{", "w",
+                        "majority", "}"));
   assert_ok(mig_db_snapshot_begin(db, &err), err);
   assert_ok(mig_db_count(db, "a", NULL, &n, &err), err);
   assert_int_equal(n, 1);
   assert_true(mig_db_snapshot_time(db, &s, &i));
-  test_run(db, BCON_NEW("insert", "b", "documents", "[", "{", "_id", BCON_INT32(2), "}", "]", "writeConcern", "{", "w", "majority", "}"));
+  test_run(db, BCON_NEW("insert", "b", "documents", "[", "{", "_id", BCON_INT32(2), "}", "]", "writeConcern", "{", "w",
+                        "majority", "}"));
   assert_ok(mig_db_count(db, "b", NULL, &n, &err), err);
   assert_int_equal(n, 1); /* the second came later */
   mig_db_snapshot_end(db);

@@ -114,8 +114,10 @@ static void failing_allocation_is_a_clean_error(void **state) {
 static void encoded_names_are_safe_and_reversible(void **state) {
   (void)state;
   static const char *const rows[][2] = {
-      {"users", "users"},           {"a.b", "a.b"},         {".hidden", "%2Ehidden"}, {"../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd"},
-      {"a b", "a%20b"},             {"\xc3\xa4", "%C3%A4"}, {"100%", "100%25"},       {"a/b\\c", "a%2Fb%5Cc"},
+      {"users", "users"},       {"a.b", "a.b"},
+      {".hidden", "%2Ehidden"}, {"../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd"},
+      {"a b", "a%20b"},         {"\xc3\xa4", "%C3%A4"},
+      {"100%", "100%25"},       {"a/b\\c", "a%2Fb%5Cc"},
       {"\x01\x7f", "%01%7F"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -219,8 +221,8 @@ static void sha256_matches_the_published_vector(void **state) {
 
 static void getters_do_not_convert(void **state) {
   (void)state;
-  bson_t *d = BCON_NEW("i", BCON_INT32(7), "d", BCON_DOUBLE(7.5), "e", BCON_DOUBLE(8), "s", BCON_UTF8("x"), "in", "{", "n",
-                       BCON_INT64(9), "}");
+  bson_t *d = BCON_NEW("i", BCON_INT32(7), "d", BCON_DOUBLE(7.5), "e", BCON_DOUBLE(8), "s", BCON_UTF8("x"), "in", "{",
+                       "n", BCON_INT64(9), "}");
   int64_t n = -1;
   const char *text = NULL;
   bool flag = false;
