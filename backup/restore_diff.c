@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "backup/restore_parts.h"
+#include "backup/ttl.h"
 
 void mig_restore_item_forget(mig_restore_item *item) {
   bson_destroy(item->live_info);
@@ -39,9 +40,26 @@ static void compare_metadata(mig_restore_item *item) {
   item->indexes_differ = mig_indexes_differing(item->live_indexes, item->entry->indexes);
 }
 
+typedef struct finding {
+  mig_displaced *keep;   /* NULL: displaced documents are not kept */
+  const bson_t *indexes; /* of the archive, when expired documents may be missing; else NULL */
+  int64_t now, expired;
+} finding;
+
 static bool keep_found(void *arg, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
-  (void)archive;
-  return what == MIG_DIFF_MISSING || !arg || mig_displaced_add(arg, live, err);
+  finding *f = arg;
+  if (what != MIG_DIFF_MISSING) return !f->keep || mig_displaced_add(f->keep, live, err);
+  if (mig_ttl_expired(f->indexes, archive, f->now)) f->expired++;
+  return true;
+}
+
+/* What the server's TTL index removes again after it was put back is not missing. */
+static void forgive_expired(mig_restore *r, mig_restore_item *item, const finding *f) {
+  if (f->expired == 0) return;
+  item->documents.missing -= f->expired;
+  mig_say(r->w->observer, MIG_WARNING,
+          "%s.%s: %lld documents that were put back had expired and were removed again by the server's TTL index",
+          mig_db_name(r->w->db), item->entry->name, (long long)f->expired);
 }
 
 static bool compare_documents(mig_restore *r, mig_restore_item *item, const char *collection, mig_displaced *keep,
@@ -50,13 +68,18 @@ static bool compare_documents(mig_restore *r, mig_restore_item *item, const char
   char what[300];
   mig_live_source live = {.what = what, .total = entry->documents};
   mig_archive_cursor *archived = NULL;
+  finding found = {.keep = keep};
+  const bool put_back = r->round > 0 || strcmp(collection, entry->name) != 0; /* or staged: it was all there once */
+  if (put_back && !r->options->dry_run) found.indexes = entry->indexes;
+  if (!mig_db_server_now(r->w->db, &found.now, err)) return false;
   snprintf(what, sizeof what, "compare %s.%s", mig_db_name(r->w->db), entry->name);
   bool ok = mig_archive_documents(r->archive, entry, 0, &archived, err) &&
             mig_live_open(&live, r->w, collection, entry->natural_order, err);
   if (ok) {
     const mig_compare compare = {
-        .archive = {archived, mig_archived_next}, .live = {&live, mig_live_next}, .found = keep_found, .arg = keep};
+        .archive = {archived, mig_archived_next}, .live = {&live, mig_live_next}, .found = keep_found, .arg = &found};
     ok = mig_compare_run(&compare, &item->documents, err);
+    if (ok) forgive_expired(r, item, &found);
   }
   mig_archive_cursor_close(archived);
   mig_cursor_close(live.cursor);
