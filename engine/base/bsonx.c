@@ -89,9 +89,23 @@ bson_t *mig_bson_without(const bson_t *doc, const char *const *keys) {
   return out;
 }
 
+/* libbson 1.x writes an empty document as "{  }", 2.x as "{ }": from us it is the latter with both. */
+static void single_spaces(char *json) {
+  bool quoted = false;
+  char *to = json;
+  for (const char *p = json; *p; p++) {
+    if (!quoted && p[0] == ' ' && p[1] == ' ') continue;
+    if (*p == '"') quoted = !quoted;
+    if (quoted && p[0] == '\\' && p[1]) *to++ = *p++;
+    *to++ = *p;
+  }
+  *to = 0;
+}
+
 static char *own(char *from_bson, const char *otherwise) {
   char *copy = mig_strdup(from_bson ? from_bson : otherwise);
   bson_free(from_bson);
+  if (copy) single_spaces(copy);
   return copy;
 }
 

@@ -27,13 +27,14 @@ bool cmd_history(mig_cli *cli, mig_error *err) {
   const bson_t *event = NULL;
   int64_t limit = 0, page = 0, shown = 0;
   if (!mig_cli_int(cli, OPT_LIMIT, 20, &limit, err) || !mig_cli_int(cli, OPT_PAGE, 1, &page, err)) return false;
-  if (limit > 100000 || page > 1000000) return mig_fail(err, MIG_E_USAGE, "--limit or --page is too large");
+  /* int32: some servers take no long here */
+  if (limit > 100000 || page > 20000) return mig_fail(err, MIG_E_USAGE, "--limit or --page is too large");
   bson_t filter = BSON_INITIALIZER;
   if (cli->arg_count) BSON_APPEND_UTF8(&filter, "name", cli->args[0]);
   if (cli->opt[OPT_STATUS]) BSON_APPEND_UTF8(&filter, "outcome", cli->opt[OPT_STATUS]);
   bson_t *find = BCON_NEW("find", BCON_UTF8(MIG_EVENTS), "filter", BCON_DOCUMENT(&filter), "sort", "{", "startedAt",
-                          BCON_INT32(-1), "_id", BCON_INT32(-1), "}", "skip", BCON_INT64((page - 1) * limit), "limit",
-                          BCON_INT64(limit));
+                          BCON_INT32(-1), "_id", BCON_INT32(-1), "}", "skip", BCON_INT32((int32_t)((page - 1) * limit)),
+                          "limit", BCON_INT32((int32_t)limit));
   bool ok = mig_cli_open(cli, &e, err) && mig_db_query(e->db, find, &c, err);
   mig_next next = MIG_NEXT_END;
   while (ok && (next = mig_cursor_next(c, &event, err)) == MIG_NEXT_DOC) {

@@ -176,6 +176,18 @@ static bool run_steps(mig_attempt *a, mig_error *err) {
   return plain_run(a, err);
 }
 
+/* A server that is restarting, or a new primary being chosen, comes back: some two minutes are worth waiting. */
+static bool enter_restoring(mig_attempt *a, mig_error *err) {
+  for (int attempt = 0;; attempt++) {
+    mig_error local = {0};
+    if (mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_RESTORING, NULL, &local)) return true;
+    if (err) *err = local;
+    if (!local.network || attempt == 7) return false;
+    mig_say(mig_engine_observer(a->e), MIG_WARNING, "%s: no answer; trying again", mig_db_label(a->e->db));
+    mig_sleep_ms(250 << attempt);
+  }
+}
+
 /* a->error is set. Puts back what was written, and records how it ended; changes a->error.code accordingly. */
 static void undo(mig_attempt *a) {
   mig_error err = {0};
@@ -184,13 +196,7 @@ static void undo(mig_attempt *a) {
   mig_say(mig_engine_observer(a->e), MIG_WARNING, "%s failed: %s; restoring %s", a->key.name, a->error.what,
           a->snapshot.id ? a->snapshot.id : "(no snapshot)");
   bool ok = a->snapshot.path || mig_fail(&err, MIG_E_FAILED, "there is no snapshot: it was switched off");
-  ok = ok && mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_RESTORING, NULL, &err);
-  if (!ok && err.network &&
-      a->snapshot.path) { /* the restore itself waits for the server; then the journal catches up */
-    mig_sleep_ms(1000);
-    mig_error_clear(&err);
-    ok = mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_RESTORING, NULL, &err);
-  }
+  ok = ok && enter_restoring(a, &err);
   ok = ok && mig_undo_run(a->e, a->snapshot.path, a->snapshot.sha256, "displaced while restoring", &a->displaced_path,
                           &a->result.displaced_documents, &identical, &err);
   a->result.restore_ms = mig_now_monotonic_ms() - began;
@@ -201,7 +207,8 @@ static void undo(mig_attempt *a) {
     a->result.outcome = identical ? "failed" : "restored";
     a->error.code = interrupted ? MIG_E_INTERRUPTED : identical ? a->error.code : MIG_E_RESTORED;
     if (a->error.code == MIG_E_RESTORED)
-      mig_hint(&a->error, "the data is back as it was (checked byte for byte); correct the migration and run again");
+      mig_hint(&a->error, "the data is back as it was (checked byte for byte); %.300s",
+               a->error.hint[0] ? a->error.hint : "correct the migration and run again");
     return;
   }
   a->result.outcome = "notRestored";

@@ -75,7 +75,7 @@ install_once() {
   fi
   if [[ ! -d $final ]] || ! "$check" "$final"; then
     log=$cache/$name.log
-    say "installing $name in $cache, once (log: $log)"
+    say "installing $name in $cache, once; may take minutes (log: $log)"
     rm -rf "$cache/$name".tmp.* # of an install that was killed: we hold the lock
     temp=$(mktemp -d "$cache/$name.tmp.XXXXXX")
     chmod 755 "$temp"

@@ -15,6 +15,14 @@ def add_users(p, count=5):
     p.db.users.insert_many([{"_id": i, "name": f"n{i}", "email": MAIL.format(i), "age": i * 7} for i in range(count)])
 
 
+def with_validator(p, name, validator):
+    """A new collection. Some servers take a validator with create and forget it, others have no collMod."""
+    p.db.create_collection(name, validator=validator)
+    info = next(c for c in p.db.list_collections() if c["name"] == name)
+    if "validator" not in info.get("options", {}):
+        p.db.command("collMod", name, validator=validator, validationLevel="strict", validationAction="error")
+
+
 def add_field(collection="users", field="seen", value=True, **more):
     """A good, reversible migration."""
     return {"up": [{"addField": {"collection": collection, "field": field, "value": value}}],

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from cli_support import (DESTRUCTIVE, add_field, add_users, events, free, on_terminal, one, ours_aside, picture, snapshots,
-                         three, three_lines)
+                         three, three_lines, with_validator)
 from conftest import Project, documents_of
 from wireproxy import Rule, WireProxy, call_first
 
@@ -13,8 +13,8 @@ from wireproxy import Rule, WireProxy, call_first
 def fill(p):
     add_users(p, 50)
     p.db.users.create_index([("email", 1)], name="by_email", unique=True)
+    with_validator(p, "orders", {"user": {"$gte": 0}})
     p.db.orders.insert_many([{"_id": i, "user": i % 7, "lines": [{"sku": str(i)}] * 3} for i in range(30)])
-    p.db.command("collMod", "orders", validator={"user": {"$gte": 0}}, validationLevel="strict", validationAction="error")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 import pytest
 
 from cli_support import (DESTRUCTIVE, add_field, add_users, events, fails_late, fields, free, one, ours_aside, picture,
-                         snapshots, three, three_lines)
+                         snapshots, three, three_lines, with_validator)
 from conftest import has_transactions
 
 
@@ -228,9 +228,9 @@ def test_collection_and_index_of_a_failed_migration_are_gone_again(project):
 
 def test_dropped_collection_of_a_failed_migration_is_back_with_all_it_had(project):
     add_users(project)
+    with_validator(project, "old", {"k": {"$gte": 0}})
     project.db.old.insert_many([{"_id": i, "k": i, "s": "x" * i} for i in range(30)])
     project.db.old.create_index([("k", -1)], name="by_k", unique=True)
-    project.db.command("collMod", "old", validator={"k": {"$gte": 0}}, validationLevel="strict", validationAction="error")
     project.write("0001_drop", {"up": [{"dropCollection": {"collection": "old"}}, *fails_late()["up"]]})
     before = project.digest()
     project.mig("up", code=3)

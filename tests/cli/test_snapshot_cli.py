@@ -13,7 +13,7 @@ import subprocess
 import bson.json_util
 import pytest
 
-from cli_support import MAIL, add_users, one, picture, snapshots, three_lines
+from cli_support import MAIL, add_users, one, picture, snapshots, three_lines, with_validator
 from conftest import RAW, documents_of
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
@@ -21,9 +21,9 @@ GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 
 def fill(p):
     """Two collections with every kind of value that a document may hold, an index, a validator."""
+    with_validator(p, "users", {"age": {"$gte": 0}})
     add_users(p, 40)
     p.db.users.create_index([("email", 1)], name="by_email", unique=True)
-    p.db.command("collMod", "users", validator={"age": {"$gte": 0}}, validationLevel="moderate", validationAction="error")
     values = {"double": 0.1, "minus_zero": -0.0, "text": "käse \0 \U0001f9c0", "long": bson.Int64(2**62), "int": -1, "null": None,
               "true": True, "date": datetime.datetime(1969, 12, 31, 23, 59, 59, 999000), "bin": b"\0\xff",
               "uuid": bson.Binary(bytes(16), 4), "oid": bson.ObjectId(), "regex": bson.Regex("^a", "im"), "code": bson.Code("f()"),

@@ -283,6 +283,15 @@ static void value_json_shows_one_value_shortened(void **state) {
   bson_destroy(d);
 }
 
+static void json_is_the_same_with_every_libbson(void **state) {
+  (void)state;
+  bson_t *d = BCON_NEW("d", "{", "}", "a", "[", "]", "t", BCON_UTF8("two  \"  spaces\\"), "k  ", BCON_INT32(1));
+  char *json = mig_bson_json(d);
+  assert_string_equal(json, "{ \"d\" : { }, \"a\" : [ ], \"t\" : \"two  \\\"  spaces\\\\\", \"k  \" : 1 }");
+  mig_free(json);
+  bson_destroy(d);
+}
+
 static void crash_points_have_names_and_reasons(void **state) {
   (void)state;
   for (int i = 0; i < MIG_CRASH_COUNT; i++) {

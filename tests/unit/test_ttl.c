@@ -10,8 +10,8 @@
 #define NOW INT64_C(1795245300000)
 
 static bool expired(bson_t *doc) {
-  bson_t *indexes = BCON_NEW("0", "{", "key", "{", "_id", BCON_INT32(1), "}", "name", "_id_", "}", "1", "{", "key", "{", "at",
-                             BCON_INT32(1), "}", "name", "at_1", "expireAfterSeconds", BCON_INT32(60), "}");
+  bson_t *indexes = BCON_NEW("0", "{", "key", "{", "_id", BCON_INT32(1), "}", "name", "_id_", "}", "1", "{", "key", "{",
+                             "at", BCON_INT32(1), "}", "name", "at_1", "expireAfterSeconds", BCON_INT32(60), "}");
   bool yes = mig_ttl_expired(indexes, doc, NOW);
   bson_destroy(indexes);
   bson_destroy(doc);
@@ -42,8 +42,10 @@ static void what_is_no_date_never_expires(void **state) {
 
 static void without_a_ttl_index_nothing_expires(void **state) {
   (void)state;
-  bson_t *doc = BCON_NEW("at", BCON_DATE_TIME(0)), *indexes = BCON_NEW("0", "{", "key", "{", "at", BCON_INT32(1), "}", "}");
-  bson_t *odd = BCON_NEW("0", "{", "key", "{", "at", BCON_INT32(1), "}", "expireAfterSeconds", BCON_UTF8("soon"), "}", "1", BCON_INT32(1));
+  bson_t *doc = BCON_NEW("at", BCON_DATE_TIME(0)),
+         *indexes = BCON_NEW("0", "{", "key", "{", "at", BCON_INT32(1), "}", "}");
+  bson_t *odd = BCON_NEW("0", "{", "key", "{", "at", BCON_INT32(1), "}", "expireAfterSeconds", BCON_UTF8("soon"), "}",
+                         "1", BCON_INT32(1));
   assert_false(mig_ttl_expired(indexes, doc, NOW));
   assert_false(mig_ttl_expired(odd, doc, NOW));
   assert_false(mig_ttl_expired(NULL, doc, NOW));

@@ -1,0 +1,157 @@
+"""Servers that refuse, lie, die or go away: exit 1, 3 or 4 as designed, never 0, and never a lost document."""
+import threading
+import time
+
+import pytest
+
+from wireproxy import Rule, WireProxy, call_first, change_reply, error, lose_reply, lose_request, reply_with
+
+CHANGE = {"transaction": "off",
+          "up": [{"update": {"collection": "users", "filter": {}, "update": {"$set": {"marked": True}}}},
+                 {"delete": {"collection": "users", "filter": {"n": {"$gte": 15}}}}]}
+
+
+@pytest.fixture
+def ready(project):
+    p = project
+    p.db.users.insert_many([{"_id": i, "n": i} for i in range(20)])
+    p.write("0001_change", CHANGE)
+    p.mig("doctor")
+    p.before = p.digest()
+    return p
+
+
+def refused(p, rules, code, **more):
+    with WireProxy(p.uri, rules) as proxy:
+        result = p.mig("up", uri=proxy.uri, code=None, timeout=400, **more)
+    assert result.code == code, result
+    return result
+
+
+def is_as_before(p):
+    assert p.digest() == p.before
+    assert p.status("0001_change") == "failed"
+
+
+def test_write_errors_in_a_reply_that_says_ok(ready):
+    lie = change_reply(lambda reply: {"ok": 1.0, "n": reply["n"], "writeErrors": [{"index": 0, "code": 121, "errmsg": "scripted"}]})
+    refused(ready, [Rule("delete", lie, collection="users")], 3)
+    is_as_before(ready)
+
+
+def test_write_concern_error_in_a_reply_that_says_ok(ready):
+    lie = change_reply(lambda reply: dict(reply, writeConcernError={"code": 64, "errmsg": "scripted: not replicated"}))
+    result = refused(ready, [Rule("delete", lie, collection="users")], 3)
+    assert "not replicated" in result.err
+    is_as_before(ready)
+
+
+def test_reply_of_a_step_lost(ready):
+    refused(ready, [Rule("delete", lose_reply, collection="users")], 3)
+    is_as_before(ready)
+
+
+def test_step_refused_for_want_of_rights(ready):
+    result = refused(ready, [Rule("delete", reply_with(error(13, "not authorized")), collection="users")], 3)
+    assert "readWrite" in result.err
+    is_as_before(ready)
+
+
+@pytest.mark.parametrize("code", [10107, 11602, 91, 189])
+def test_stepdown_in_a_step(ready, code):
+    refused(ready, [Rule("delete", reply_with(error(code, "not primary")), collection="users", times=1)], 3)
+    is_as_before(ready)
+
+
+def test_cursor_dies_while_the_snapshot_is_read(ready):
+    ready.db.users.insert_many([{"_id": i, "n": i} for i in range(20, 400)])
+    ready.before = ready.digest()
+    result = refused(ready, [Rule("getMore", reply_with(error(43, "cursor id not found")), when=lambda body: body["collection"] == "users")], 1)
+    assert "users" in result.err
+    is_as_before(ready)
+    assert not list(ready.store.glob("*.mig.tar")) and ready.partials() == []
+
+
+def test_snapshot_refused_changes_nothing(ready):
+    refused(ready, [Rule("find", reply_with(error(13, "not authorized")), collection="users")], 1)
+    is_as_before(ready)
+
+
+def test_server_away_for_a_while_during_the_restore(ready):
+    """Everything is cut for some seconds once the restore begins; then the server is back."""
+    gone = {"until": None}
+
+    def cut(connection, message, body):
+        if gone["until"] is None:
+            gone["until"] = time.monotonic() + 4
+        if time.monotonic() < gone["until"]:
+            return lose_request(connection, message, body)
+        connection.client.sendall(connection.ask(message))
+
+    rules = [Rule("delete", reply_with(error(8000, "scripted")), collection="users")]
+    rules += [Rule(name, cut, times=None, when=lambda body: rules[0].seen) for name in
+              ("update", "find", "insert", "aggregate", "listCollections", "listIndexes")]
+    refused(ready, rules, 3)
+    is_as_before(ready)
+
+
+def test_server_gone_for_good_says_not_restored_and_recover_puts_it_right(ready):
+    rules = [Rule("delete", reply_with(error(8000, "scripted")), collection="users")]
+    rules += [Rule(name, reply_with(error(13, "not authorized")), times=None, when=lambda body: rules[0].seen)
+              for name in ("insert", "delete", "update")]
+    result = refused(ready, rules, 4)
+    assert "recover" in result.err and "NOT" in result.err
+    assert ready.status("0001_change") == "running"
+    ready.mig("recover")
+    is_as_before(ready)
+
+
+def test_duplicate_key_in_the_middle_of_a_restore(ready):
+    """Two documents have exchanged unique values: putting one back collides with the other for a moment."""
+    p = ready
+    p.db.users.create_index("n", unique=True, name="n_unique")
+    p.write("0001_change", {"transaction": "off", "up": [
+        {"delete": {"collection": "users", "filter": {"_id": 3}}},
+        {"delete": {"collection": "users", "filter": {"_id": 4}}},
+        {"insert": {"collection": "users", "documents": [{"_id": 3, "n": 4}, {"_id": 4, "n": 3}]}},
+        {"insert": {"collection": "users", "documents": [{"_id": 5, "n": 99}]}}]})
+    p.before = p.digest()
+    p.mig("up", code=3)
+    is_as_before(p)
+
+
+def test_others_write_between_snapshot_and_restore(ready):
+    """Their documents are not in the snapshot; they are saved beside it and named."""
+    p = ready
+
+    def others(body):
+        p.db.users.insert_one({"_id": "theirs", "n": -1})
+        p.db.users.update_one({"_id": 1}, {"$set": {"note": "theirs, too"}})
+
+    rules = [Rule("delete", call_first(others), collection="users"),
+             Rule("aggregate", reply_with(error(8000, "scripted")), when=lambda body: rules[0].seen, times=1),
+             Rule("update", reply_with(error(8000, "scripted")), collection="migrationlogs", times=0)]
+    p.write("0001_change", dict(CHANGE, verify=[{"count": {"collection": "users", "filter": {}, "equals": 0}}]))
+    with WireProxy(p.uri, rules[:1]) as proxy:
+        result = p.mig("up", "--json", uri=proxy.uri, code=3)
+    is_as_before(p)
+    line = next(x for x in result.lines if x.get("migration"))
+    assert line["displacedDocuments"] >= 2
+    show = p.mig("snapshot", "show", line["displaced"], "--json").lines
+    assert any(x.get("collection") == "users" and x["documents"] >= 2 for x in show)
+
+
+def test_a_slow_server_is_waited_for_but_not_for_ever(ready):
+    hang = threading.Event()
+
+    def never(connection, message, body):
+        hang.wait(60)
+        lose_request(connection, message, body)
+
+    with WireProxy(ready.uri, [Rule("delete", never, collection="users")]) as proxy:
+        uri = proxy.uri.replace("socketTimeoutMS=15000", "socketTimeoutMS=1500")
+        began = time.monotonic()
+        result = ready.mig("up", uri=uri, code=3, timeout=200)
+        hang.set()
+    assert time.monotonic() - began < 60, result
+    is_as_before(ready)
