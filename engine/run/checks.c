@@ -5,14 +5,20 @@
 
 #include "validators/guard.h"
 
-static void tell(mig_error *err, const char *when, const char *name, const mig_guard_result *r) {
+#define QUERY_IN_LINE 500 /* a longer one is told as a message, whole: half a query helps nobody */
+
+static void tell(mig_engine *e, mig_error *err, const char *when, const char *name, const mig_guard_result *r) {
   char *ids = r->ids ? mig_bson_array_json(r->ids) : NULL;
   char *query = r->query ? mig_bson_json(r->query) : NULL;
+  bool in_line = query && strlen(query) <= QUERY_IN_LINE;
   mig_fail(err, MIG_E_GUARD, "%s %s refuses: %s", when, name, r->why);
-  if (ids && query)
-    mig_why(err, "for example _id %.400s; all of them: %.500s", ids, query);
-  else if (query)
-    mig_why(err, "see: %.900s", query);
+  if (query && !in_line) mig_say(mig_engine_observer(e), MIG_INFO, "this finds them all: %s", query);
+  if (ids && in_line)
+    mig_why(err, "for example _id %.400s; all of them: %s", ids, query);
+  else if (ids)
+    mig_why(err, "for example _id %.400s", ids);
+  else if (in_line)
+    mig_why(err, "see: %s", query);
   if (r->hint[0])
     mig_hint(err, "%s", r->hint);
   else
@@ -48,7 +54,7 @@ bool mig_checks_run(mig_engine *e, const char *when, const bson_t *guards, mig_r
     if (!ok) mig_fail_at(err, "%s %s", when, name);
     if (ok && !r.holds) {
       if (refusals->count == 0)
-        tell(err, when, name, &r);
+        tell(e, err, when, name, &r);
       else
         mig_say(mig_engine_observer(e), MIG_WARNING, "%s %s refuses: %s", when, name, r.why);
       ok = remember(refusals, name, r.why, err);

@@ -81,7 +81,8 @@ debroot_wrap() {
     mv "$program" "$program.elf"
     # shellcheck disable=SC2016  # expands when the wrapper runs
     printf '%s\n' '#!/bin/sh' 'root=${0%/usr/*}' 'export PROJ_DATA="$root/usr/share/proj"' \
-      "exec \"\$root/$loader\" --argv0 \"\$0\" --library-path \"\$root/$lib:\${0%%/bin/*}/lib\" \"\$0.elf\" \"\$@\"" >"$program"
+      "exec \"\$root/$loader\" --argv0 \"\$0\" --library-path \"\$root/$lib:\${0%%/bin/*}/lib\" \\" \
+      '  "$0.elf" "$@"' >"$program"
     chmod 755 "$program"
   done
 }

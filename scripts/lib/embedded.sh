@@ -65,13 +65,14 @@ clear_stale() {
 
 # Made beside its place and renamed: a killed initdb leaves no half cluster. It syncs what it wrote.
 cluster_make() {
-  local data=$1
+  local data=$1 log
   rm -rf "$data.new"
   mkdir "$data.new"
   run_as_owns "$data.new"
+  log=${data%/data/*}/initdb.log
   "${RUN_AS[@]}" "$(embedded_postgres initdb)" -D "$data.new" -U postgres --auth=reject --encoding=UTF8 \
-    --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 --no-instructions >"${data%/data/*}/initdb.log" 2>&1 ||
-    { tail -n 5 "${data%/data/*}/initdb.log" >&2 && die "initdb failed"; }
+    --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8 --no-instructions >"$log" 2>&1 ||
+    { tail -n 5 "$log" >&2 && die "initdb failed"; }
   mv "$data.new" "$data"
 }
 
@@ -121,16 +122,16 @@ cluster_sql() {
 }
 
 embedded_users() {
-  local dir=$1 user verb
+  local dir=$1 user command roles
   for user in admin reader; do
     secret_file "$dir/password.$user"
-    verb="SELECT documentdb_api.create_user('{\"createUser\": \"$user\", \"pwd\": \"$(<"$dir/password.$user")\""
     case $user in
-    admin) verb+=', "roles": [{"role": "clusterAdmin", "db": "admin"}, {"role": "readWriteAnyDatabase", "db": "admin"}]' ;;
-    reader) verb+=', "roles": [{"role": "readAnyDatabase", "db": "admin"}]' ;;
+    admin) roles='{"role": "clusterAdmin", "db": "admin"}, {"role": "readWriteAnyDatabase", "db": "admin"}' ;;
+    reader) roles='{"role": "readAnyDatabase", "db": "admin"}' ;;
     esac
+    command="{\"createUser\": \"$user\", \"pwd\": \"$(<"$dir/password.$user")\", \"roles\": [$roles]}"
     printf '%s\n' "SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '$user') AS absent \\gset" \
-      '\if :absent' "$verb}');" '\endif' | cluster_sql "$dir"
+      '\if :absent' "SELECT documentdb_api.create_user('$command');" '\endif' | cluster_sql "$dir"
   done
 }
 

@@ -79,7 +79,8 @@ ferretdb_build() {
     export GOROOT GOPATH=$work/gopath GOCACHE=$work/gocache GOTOOLCHAIN=local
   fi
   # The compiler's garbage collector would take a third of the time.
-  (cd "$work" && GOGC=${GOGC:-400} GOBIN=$bin CGO_ENABLED=0 "$go" install -trimpath -ldflags='-s -w' "$FERRETDB_MODULE@$FERRETDB_VERSION")
+  (cd "$work" && GOGC=${GOGC:-400} GOBIN=$bin CGO_ENABLED=0 \
+    "$go" install -trimpath -ldflags='-s -w' "$FERRETDB_MODULE@$FERRETDB_VERSION")
 }
 
 postgres_unpack() {

@@ -42,7 +42,8 @@ venv_build() {
 modern_python() {
   local python
   for python in python3 python3.14 python3.13 "$HOME"/.pyenv/versions/*/bin/python3; do
-    if python=$(command -v "$python") && "$python" -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; then
+    if python=$(command -v "$python") &&
+      "$python" -c 'import sys; sys.exit(sys.version_info < (3, 13))' 2>/dev/null; then
       printf '%s' "$python"
       return
     fi

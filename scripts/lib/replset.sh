@@ -12,13 +12,13 @@
 replset_ready() {
   local python
   python=$(test_venv)
-  MIG_ADMIN=$(cat "$1/password.admin" 2>/dev/null || true) "$python" - "$2" "$3" <<'PY' || die "the replica set does not get ready; see $1/log"
+  MIG_ADMIN=$(cat "$1/password.admin" 2>/dev/null || true) "$python" - "$2" "$3" <<'PY' ||
 import os, sys, time
 import pymongo
 from pymongo.errors import OperationFailure
 
 name, host, password = sys.argv[1], "127.0.0.1:" + sys.argv[2], os.environ["MIG_ADMIN"]
-ALREADY_INITIALIZED, UNAUTHORIZED, NOT_YET_INITIALIZED = 23, 13, 94
+UNAUTHORIZED, AUTHENTICATION_FAILED, ALREADY_INITIALIZED, NOT_YET_INITIALIZED = 13, 18, 23, 94
 config = {"_id": name, "members": [{"_id": 0, "host": host}]}
 
 def client(**login):
@@ -38,9 +38,10 @@ def rename():
     try:
         found = admin.command("replSetGetConfig")["config"]
     except OperationFailure as error:
-        if error.code != NOT_YET_INITIALIZED:  # still loading
-            raise
-        return
+        # Still loading, or killed before it had users: if its port is the same, it comes up by itself.
+        if error.code in (UNAUTHORIZED, AUTHENTICATION_FAILED, NOT_YET_INITIALIZED):
+            return
+        raise
     if found["members"][0]["host"] != host:
         found["members"] = [{**found["members"][0], "host": host}]
         found["version"] += 1
@@ -56,6 +57,7 @@ for patience in range(600):
     time.sleep(0.1)
 sys.exit("no primary within 60 s")
 PY
+    die "the replica set does not get ready; see $1/log"
 }
 
 replset_users() {
@@ -63,7 +65,7 @@ replset_users() {
   python=$(test_venv)
   secret_file "$1/password.admin"
   secret_file "$1/password.reader"
-  MIG_ADMIN=$(<"$1/password.admin") MIG_READER=$(<"$1/password.reader") "$python" - "$2" <<'PY' || die "cannot create the users; see $1/log"
+  MIG_ADMIN=$(<"$1/password.admin") MIG_READER=$(<"$1/password.reader") "$python" - "$2" <<'PY' ||
 import os, sys
 import pymongo
 
@@ -81,6 +83,7 @@ except pymongo.errors.OperationFailure as error:
     if error.code != 51003:
         raise
 PY
+    die "cannot create the users; see $1/log"
 }
 
 mongo_version() {

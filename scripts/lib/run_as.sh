@@ -28,7 +28,8 @@ run_as_setup() {
     if run_as_reaches "$@"; then return; fi
     run_as_with "$capability"
   done
-  run_as_reaches "$@" || die "user $RUN_AS_ACCOUNT cannot reach $*; choose folders open to all (MIG_CACHE, MIG_SERVER_STATE)"
+  run_as_reaches "$@" ||
+    die "user $RUN_AS_ACCOUNT cannot reach $*; choose other folders (MIG_CACHE, MIG_SERVER_STATE)"
 }
 
 # Without the secure bit access(2), by which PostgreSQL looks at its own programs, disregards capabilities.

@@ -44,8 +44,12 @@ def fields(p, collection="users"):
 # The last step asks the server for what it refuses: a number added to a text.
 REFUSED_BY_SERVER = {"update": {"collection": "users", "filter": {"_id": 3}, "update": {"$inc": {"name": 1}}}}
 DESTRUCTIVE = [{"delete": {"collection": "users", "filter": {"_id": {"$lt": 2}}}},
-               {"update": {"collection": "users", "filter": {}, "update": {"$set": {"email": "gone"}, "$unset": {"age": 1}}}},
+               {"update": {"collection": "users", "filter": {},
+                           "update": {"$set": {"email": "gone"}, "$unset": {"age": 1}}}},
                {"insert": {"collection": "users", "documents": [{"_id": 100, "new": True}]}}]
+
+
+NEVER = [{"count": {"collection": "users", "filter": {}, "equals": 99}}]  # as "verify": fails when all steps have run
 
 
 def fails_late(**more):
@@ -91,7 +95,8 @@ def ours_aside(p):
 
 def three_lines(result, *words):
     """The error stands in three lines: what, why, hint; and the words are in it."""
-    match = re.search(r"^error: (.+)\n  why: (.+)\n  hint: (.+)$", result.err, re.M)
+    text = result.err if hasattr(result, "err") else result.stderr
+    match = re.search(r"^error: (.+)\n  why: (.+)\n  hint: (.+)$", text, re.M)
     assert match, result
     for word in words:
         assert word in match[0], f"{word!r} is not in the error\n{result!r}"

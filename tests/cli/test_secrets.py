@@ -23,7 +23,8 @@ def users(tmp_path_factory):
     env["MIG_SERVER_STATE"] = str(tmp_path_factory.mktemp("auth"))
 
     def ask(*args, **options):
-        return subprocess.run([SERVER, *args], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+        return subprocess.run([SERVER, *args], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              **options)
     started = ask("start", "auth", timeout=600)
     if started.returncode:
         pytest.skip(f"no server with users here: {started.stdout.strip()[-200:]}")
@@ -104,7 +105,8 @@ def test_user_without_rights_is_told_with_a_hint_and_changes_nothing(secure, use
 
 
 @pytest.mark.parametrize("args", [["--uri", "mongodb://ann:{}@127.0.0.1/x", "up"], ["up", "--uri=mongodb://ann:{}@h/x"],
-                                  ["up", "--url=mongodb://ann:{}@h/x"], ["mongodb://ann:{}@h/x"], ["up", "mongodb://ann:{}@h"],
+                                  ["up", "--url=mongodb://ann:{}@h/x"], ["mongodb://ann:{}@h/x"],
+                                  ["up", "mongodb://ann:{}@h"],
                                   ["status", "--uri", "mongodb://h/?tlsCertificateKeyFilePassword={}"],
                                   ["status", "--uri", "mongodb+srv://ann:p@{}@h/x"]])
 @pytest.mark.parametrize("secret", ["hush-hush", "S" * 80], ids=["short", "long"])

@@ -24,9 +24,11 @@ def fill(p):
     with_validator(p, "users", {"age": {"$gte": 0}})
     add_users(p, 40)
     p.db.users.create_index([("email", 1)], name="by_email", unique=True)
-    values = {"double": 0.1, "minus_zero": -0.0, "text": "käse \0 \U0001f9c0", "long": bson.Int64(2**62), "int": -1, "null": None,
+    values = {"double": 0.1, "minus_zero": -0.0, "text": "käse \0 \U0001f9c0",
+              "long": bson.Int64(2**62), "int": -1, "null": None,
               "true": True, "date": datetime.datetime(1969, 12, 31, 23, 59, 59, 999000), "bin": b"\0\xff",
-              "uuid": bson.Binary(bytes(16), 4), "oid": bson.ObjectId(), "regex": bson.Regex("^a", "im"), "code": bson.Code("f()"),
+              "uuid": bson.Binary(bytes(16), 4), "oid": bson.ObjectId(), "regex": bson.Regex("^a", "im"),
+              "code": bson.Code("f()"),
               "ts": bson.Timestamp(7, 1), "decimal": bson.Decimal128(decimal.Decimal("1.10")), "min": bson.MinKey(),
               "max": bson.MaxKey(), "nested": {"b": [1, {"a": []}], "": {}}}
     p.db["odd name/%é"].insert_many([{"_id": i, **values} for i in ("a", 1, 2.5, bson.ObjectId(), None, True)])
@@ -151,7 +153,8 @@ def test_verify_of_several_names_each_and_fails_if_one_is_damaged(project):
     path = pathlib.Path(bad["path"])
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     lines = project.mig("snapshot", "verify", good["snapshot"], bad["snapshot"], "--json", code=6).lines
-    assert [(line["snapshot"], line["good"]) for line in lines[:-1]] == [(good["snapshot"], True), (bad["snapshot"], False)]
+    assert [(line["snapshot"], line["good"]) for line in lines[:-1]] == [(good["snapshot"], True),
+                                                                         (bad["snapshot"], False)]
 
 
 def test_verify_of_a_missing_one_fails(project):

@@ -9,7 +9,8 @@ import pytest
 from cli_support import add_field, add_users, events, free, ours_aside, picture, snapshots, three, three_lines
 from wireproxy import Rule, WireProxy, call_first
 
-STEPS = {"up": [{"addField": {"collection": "users", "field": f"f{n}", "value": n}} for n in range(3)], "transaction": "off"}
+STEPS = {"transaction": "off",
+         "up": [{"addField": {"collection": "users", "field": f"f{n}", "value": n}} for n in range(3)]}
 
 
 @pytest.fixture

@@ -329,6 +329,7 @@ int main(void) {
       cmocka_unit_test(broken_bson_is_found),
       cmocka_unit_test(too_deep_bson_is_refused),
       cmocka_unit_test(value_json_shows_one_value_shortened),
+      cmocka_unit_test(json_is_the_same_with_every_libbson),
       cmocka_unit_test(crash_points_have_names_and_reasons),
       cmocka_unit_test(times_are_utc),
   };
