@@ -226,5 +226,5 @@ bool mig_store_space(const mig_store *s, uint64_t need_bytes, mig_error *err) {
   if (have >= need_bytes) return true;
   mig_fail(err, MIG_E_STORE, "not enough room in the snapshot store %s", s->folder);
   mig_why(err, "%.1f MiB may be needed, %.1f MiB are free", (double)need_bytes / 1048576.0, (double)have / 1048576.0);
-  return mig_hint(err, "free some room there (`mig snapshot prune`), or choose another folder with --store");
+  return mig_hint(err, "free some room there (old snapshots, say), or choose another folder with --store");
 }

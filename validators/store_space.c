@@ -89,7 +89,7 @@ static bool run(const mig_guard_env *env, const bson_t *args, mig_guard_result *
   if (there >= min && there <= max) return true;
   human(there, have, sizeof have);
   human(there < min ? min : max, want, sizeof want);
-  if (there < min) mig_guard_hint(out, "free some space, `mig snapshot prune`, or choose another place with --store");
+  if (there < min) mig_guard_hint(out, "free some space (old snapshots, say), or choose another place with --store");
   return mig_guard_refuse(out, "the snapshot store %s has %s free, expected at %s %s", env->store_folder, have,
                           there < min ? "least" : "most", want);
 }

@@ -26,6 +26,8 @@ const mig_command mig_commands[] = {
     {"restore", cmd_restore, "SNAPSHOT", "put a snapshot back (an id of the store, or a path)", 1, 1,
      OPT_BIT(ONLY) | OPT_BIT(STRATEGY) | OPT_BIT(DRY_RUN) | OPT_BIT(NO_SAFETY) | OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
     {"recover", cmd_recover, "", "finish or undo an interrupted run", 0, 0, OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
+    {"mark", cmd_mark, "NAME", "record by hand that a migration is applied or pending; nothing is run", 1, 1,
+     OPT_BIT(APPLIED) | OPT_BIT(PENDING) | OPT_BIT(WHY)},
     {"lock-status", cmd_lock_status, "", "who holds the lease", 0, 0, 0},
     {"force-unlock", cmd_force_unlock, "", "take the lease away from its holder", 0, 0, OPT_BIT(CONFIRM)},
     {"doctor", cmd_doctor, "", "check server, rights, store and ledger; try what the server really does", 0, 0, 0},

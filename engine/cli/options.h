@@ -34,6 +34,9 @@
   X(STRATEGY, "strategy", "delta|swap", "write what differs, or load beside and rename")                               \
   X(NO_SAFETY, "no-safety-snapshot", NULL, "do not copy the present state before a restore")                           \
   X(YES, "yes", NULL, "do not ask")                                                                                    \
+  X(APPLIED, "applied", NULL, "record it as applied")                                                                  \
+  X(PENDING, "pending", NULL, "record it as pending")                                                                  \
+  X(WHY, "why", "TEXT", "the reason, for the ledger and the history")                                                  \
   X(CONFIRM, "confirm", NULL, "yes, take the lease away from its holder")                                              \
   X(WORKFLOW, "workflow", NULL, "also write a GitHub Actions workflow")
 

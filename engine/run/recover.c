@@ -41,7 +41,8 @@ static bool put_back(mig_engine *e, const mig_run_key *key, const mig_entry *ent
   if (!entry->run.snapshot.path) {
     mig_fail(err, MIG_E_NOT_RESTORED, "%s was interrupted, and it ran without a snapshot", entry->name);
     mig_why(err, "nothing can be restored by itself; its steps may have run in part");
-    return mig_hint(err, "look at the data; then say how it is: mig mark %s --applied or --pending", entry->name);
+    return mig_hint(err, "look at the data; then say how it is: mig mark %s --applied (or --pending) --why TEXT",
+                    entry->name);
   }
   bool ok = mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err) &&
             mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering",

@@ -190,3 +190,33 @@ def test_three_at_once_apply_each_migration_once(project):
     assert codes[0] == 0 and set(codes) <= {0, 5}
     assert sorted(e["name"] for e in events(project)) == ["0001_f1", "0002_f2", "0003_f3"]
     assert {e["outcome"] for e in events(project)} == {"applied"} and free(project)
+
+
+def test_run_without_a_snapshot_that_was_killed_waits_for_a_person_to_say_how_it_is(project):
+    """Nothing can be restored by itself: recover says so, and `mark` is the way out, with who and why."""
+    add_users(project, 10)
+    project.write("0001_bare", {"snapshot": "off", "transaction": "off", "up": [
+        {"addField": {"collection": "users", "field": "a", "value": 1}}, {"addField": {"collection": "users", "field": "b", "value": 1}}]})
+    project.mig("up", "--no-snapshot", code=None, MIG_CRASH_AT="step_end")
+    assert project.status("0001_bare") == "running"
+    three_lines(project.mig("recover", code=4), "without a snapshot", "mig mark")
+    three_lines(project.mig("mark", "0001_bare", code=2), "--applied")
+    three_lines(project.mig("mark", "0001_bare", "--pending", code=2), "--why")
+    project.mig("mark", "0001_bare", "--pending", "--why", "looked: only a was set, removed by hand", "--by", "ann")
+    entry = project.ledger("0001_bare")
+    assert entry["status"] == "pending" and "ann" in entry["error"] and "removed by hand" in entry["error"]
+    assert "marked" in project.mig("history").out
+    project.mig("recover")
+    project.mig("up", "--no-snapshot")
+    assert project.db.users.count_documents({"a": 1, "b": 1}) == 10
+
+
+def test_mark_leaves_what_recover_can_settle_and_refuses_unknown_names(project):
+    add_users(project, 10)
+    project.write("0001_f", add_field(transaction="off"))
+    project.mig("up", code=None, MIG_CRASH_AT="step_end")
+    three_lines(project.mig("mark", "0001_f", "--applied", "--why", "x", code=7), "mig recover")
+    project.mig("recover")
+    project.mig("mark", "0001_f", "--applied", "--why", "done by the old tool")
+    assert project.mig("up").out == "nothing to do\n"
+    project.mig("mark", "0009_nope", "--applied", "--why", "x", code=2)

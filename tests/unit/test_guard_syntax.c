@@ -170,7 +170,7 @@ static void store_space_is_compared_with_the_free_space(void **state) {
   assert_false(run("{\"storeSpace\": {\"min\": \"1000000 TiB\"}}", &env, &r));
   assert_non_null(strstr(r.why, "/tmp"));
   assert_non_null(strstr(r.why, "at least 976.6 PiB"));
-  assert_non_null(strstr(r.hint, "prune"));
+  assert_non_null(strstr(r.hint, "--store"));
   mig_guard_result_clear(&r);
   assert_false(run("{\"storeSpace\": {\"min\": 0, \"max\": 0}}", &env, &r));
   assert_non_null(strstr(r.why, "at most 0 bytes"));

@@ -1,0 +1,15 @@
+/*
+ * mark.h - a person says how it is: a migration is recorded as applied, or as pending, without running anything
+ *
+ * For migrations applied by other means, and for an interrupted run that had no snapshot and so cannot be settled by
+ * itself. Recorded with who and why, in the ledger and as an event. Takes the lease.
+ */
+#ifndef MIG_RUN_MARK_H
+#define MIG_RUN_MARK_H
+
+#include "run/engine.h"
+
+/* Fails for a name that neither a file nor the ledger has, and for a run that recover can settle (MIG_E_UNFINISHED). */
+bool mig_mark(mig_engine *e, const char *name, bool applied, const char *why, mig_error *err);
+
+#endif
