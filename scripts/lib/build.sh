@@ -16,6 +16,7 @@ build_preset() {
   local preset=$1 folder
   shift
   folder=${MIG_BUILD:-$REPO/build}/$preset
+  mkdir -p "${folder%/*}"
   cmake --preset "$preset" -S "$REPO" -B "$folder" "$@" >"$folder.configure.log" 2>&1 || {
     cat "$folder.configure.log" >&2
     return 1
