@@ -22,6 +22,6 @@ sum_results() {
 
 pytest_count() {
   local n total=0
-  while read -r n; do total=$((total + n)); done < <(sed -nE "s/^(.*[^0-9])?([0-9]+) $2( |,).* in [0-9.]+s.*/\2/p" "$1"/pytest-*.log)
+  while read -r n; do total=$((total + n)); done < <(sed -nE "s/^(.*[^0-9])?([0-9]+) $2(,.*)? in [0-9.]+s.*/\2/p" "$1"/pytest-*.log)
   printf '%d' "$total"
 }
