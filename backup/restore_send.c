@@ -61,16 +61,11 @@ static bool remove_by_id(mig_send *s, bson_t *const *docs, size_t count, int64_t
   return ok;
 }
 
-/* {"_id": {"$eq": ...}, "$expr": {"$eq": ["$$ROOT", {"$literal": live}]}}; without live just the first. */
+/* {"_id": {"$eq": ...}, "$expr": it still equals live}; without live just the first. */
 static bool append_filter(bson_t *to, const bson_t *doc, const bson_t *live) {
-  bson_t q, expr, eq, literal;
-  bool ok = BSON_APPEND_DOCUMENT_BEGIN(to, "q", &q) && mig_doc_id_filter(&q, doc);
-  if (ok && live)
-    ok = BSON_APPEND_DOCUMENT_BEGIN(&q, "$expr", &expr) && BSON_APPEND_ARRAY_BEGIN(&expr, "$eq", &eq) &&
-         BSON_APPEND_UTF8(&eq, "0", "$$ROOT") && BSON_APPEND_DOCUMENT_BEGIN(&eq, "1", &literal) &&
-         BSON_APPEND_DOCUMENT(&literal, "$literal", live) && bson_append_document_end(&eq, &literal) &&
-         bson_append_array_end(&expr, &eq) && bson_append_document_end(&q, &expr);
-  return ok && bson_append_document_end(to, &q);
+  bson_t q;
+  return BSON_APPEND_DOCUMENT_BEGIN(to, "q", &q) && mig_doc_id_filter(&q, doc) &&
+         (!live || mig_bson_append_unchanged(&q, live)) && bson_append_document_end(to, &q);
 }
 
 bool mig_send_removes(mig_send *s, bson_t *const *docs, size_t count, bool guarded, mig_error *err) {

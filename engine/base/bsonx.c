@@ -147,6 +147,17 @@ char *mig_bson_value_json(const bson_iter_t *it, size_t max) {
   return json;
 }
 
+bool mig_bson_append_unchanged(bson_t *filter, const bson_t *live) {
+  bson_t expr, equal, compare, sides, literal;
+  return BSON_APPEND_DOCUMENT_BEGIN(filter, "$expr", &expr) && BSON_APPEND_ARRAY_BEGIN(&expr, "$eq", &equal) &&
+         BSON_APPEND_DOCUMENT_BEGIN(&equal, "0", &compare) && BSON_APPEND_ARRAY_BEGIN(&compare, "$cmp", &sides) &&
+         BSON_APPEND_UTF8(&sides, "0", "$$ROOT") && BSON_APPEND_DOCUMENT_BEGIN(&sides, "1", &literal) &&
+         BSON_APPEND_DOCUMENT(&literal, "$literal", live) && bson_append_document_end(&sides, &literal) &&
+         bson_append_array_end(&compare, &sides) && bson_append_document_end(&equal, &compare) &&
+         BSON_APPEND_INT32(&equal, "1", 0) && bson_append_array_end(&expr, &equal) &&
+         bson_append_document_end(filter, &expr);
+}
+
 static bool valid_at(const uint8_t *data, size_t size, int depth) {
   bson_t doc;
   bson_iter_t it;

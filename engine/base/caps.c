@@ -69,27 +69,37 @@ static bool look_at_build(mig_db *db, mig_caps *out, char *key, size_t key_size,
   return ok;
 }
 
-static bool look_at_snapshot_reads(mig_db *db, mig_caps *out, mig_error *err) {
-  bson_t command = BSON_INITIALIZER, doc;
-  mig_error local;
-  bool found = false;
-  uint32_t seconds, increment;
-  BSON_APPEND_UTF8(&command, "find", "migprobe_none");
-  BSON_APPEND_INT32(&command, "limit", 1);
-  bool ok = mig_db_snapshot_begin(db, err);
-  if (ok) {
-    bool read = mig_db_first(db, &command, &doc, &found, &local);
-    /* a server that accepts the read concern without giving a time did not do it */
-    out->has[MIG_CAP_SNAPSHOT_READS] = read && mig_db_snapshot_time(db, &seconds, &increment) ? MIG_YES : MIG_NO;
-    if (!read && local.network) {
-      ok = false;
-      if (err) *err = local;
-    }
-    bson_destroy(&doc);
+/* Reading a collection that is not there tells nothing: the server gives no time for it. */
+static bool some_collection(mig_db *db, char *name, size_t size, bool *found, mig_error *err) {
+  mig_cursor *c = NULL;
+  const bson_t *doc = NULL;
+  const char *text = NULL, *type = NULL;
+  mig_next next = MIG_NEXT_END;
+  *found = false;
+  if (!mig_db_collections(db, NULL, &c, err)) return false;
+  while (!*found && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC) {
+    if (!mig_bson_str(doc, "name", &text) || (mig_bson_str(doc, "type", &type) && strcmp(type, "collection") != 0))
+      continue;
+    *found = strlen(text) < size;
+    snprintf(name, size, "%s", text);
   }
-  mig_db_snapshot_end(db);
-  bson_destroy(&command);
-  return ok;
+  mig_cursor_close(c);
+  return next != MIG_NEXT_ERROR;
+}
+
+static bool look_at_snapshot_reads(mig_db *db, mig_caps *out, mig_error *err) {
+  char name[256];
+  bool found = false, has = false;
+  mig_error local = {0};
+  if (!some_collection(db, name, sizeof name, &found, err)) return false;
+  if (!found) return true; /* stays unknown: nothing to read here */
+  bool decided = mig_caps_read_snapshot(db, name, &has, &local);
+  if (!decided && local.network) {
+    if (err) *err = local;
+    return false;
+  }
+  out->has[MIG_CAP_SNAPSHOT_READS] = decided && has ? MIG_YES : MIG_NO;
+  return true;
 }
 
 static bool use_kept(mig_db *db, const char *key, mig_caps *out, mig_error *err) {

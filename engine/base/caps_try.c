@@ -100,6 +100,27 @@ static bool try_replace_pipeline(scratch *s, bool *has, mig_error *err) {
   return ok;
 }
 
+bool mig_caps_read_snapshot(mig_db *db, const char *collection, bool *has, mig_error *err) {
+  bson_t *find = BCON_NEW("find", BCON_UTF8(collection), "limit", BCON_INT32(1)), doc;
+  bool found = false;
+  uint32_t seconds, increment;
+  *has = false;
+  bool ok = mig_db_snapshot_begin(db, err);
+  if (ok) {
+    ok = mig_db_first(db, find, &doc, &found, err);
+    /* a server that accepts the read concern without giving a time did not do it */
+    *has = ok && mig_db_snapshot_time(db, &seconds, &increment);
+    bson_destroy(&doc);
+  }
+  mig_db_snapshot_end(db);
+  bson_destroy(find);
+  return ok;
+}
+
+static bool try_snapshot_reads(scratch *s, bool *has, mig_error *err) {
+  return insert(s->db, s->a, 1, err) && mig_caps_read_snapshot(s->db, s->a, has, err);
+}
+
 static bool try_id_ranges(scratch *s, bool *has, mig_error *err) {
   mig_cursor *c = NULL;
   const bson_t *doc = NULL;
@@ -233,6 +254,7 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
   } tries[] = {
       {MIG_CAP_TRANSACTIONS, try_transactions},
       {MIG_CAP_RETRYABLE_WRITES, try_retryable},
+      {MIG_CAP_SNAPSHOT_READS, try_snapshot_reads},
       {MIG_CAP_UPDATE_PIPELINE, try_update_pipeline},
       {MIG_CAP_REPLACE_PIPELINE, try_replace_pipeline},
       {MIG_CAP_ID_RANGES, try_id_ranges},

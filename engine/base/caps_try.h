@@ -10,6 +10,8 @@
 
 #include "base/caps.h"
 
+/* Reads one document of an existing collection at one cluster time. *has: the server said at which. Writes nothing. */
+bool mig_caps_read_snapshot(mig_db *db, const char *collection, bool *has, mig_error *err);
 bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err);
 
 #endif
