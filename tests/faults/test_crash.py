@@ -222,3 +222,12 @@ def test_killed_while_going_down(project):
     assert crash(p, "record_after", "down")
     p.mig("recover")
     assert p.status("0001_change") == "reverted"
+
+
+def test_killed_leaves_no_shared_memory_for_the_next_process_of_that_pid(project):
+    p = project
+    fill(p)
+    p.write("0001_change", {"up": STEPS})
+    run = p.start("up", MIG_CRASH_AT="step_batch:1")
+    assert run.wait() == KILLED
+    assert not pathlib.Path(f"/dev/shm/mongoc-{run.pid}").exists()

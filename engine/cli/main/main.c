@@ -1,8 +1,20 @@
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
+/* The driver keeps its counters in shared memory named by pid, made as it is loaded. A killed process leaves it behind, and whoever
+ * gets that pid next has the driver write a warning to stderr before main() begins. Taken away at once, nothing is left. */
+static void leave_no_shared_memory(void) {
+  char name[32] = "";
+  snprintf(name, sizeof name, "/mongoc-%ld", (long)getpid());
+  shm_unlink(name);
+}
+
 int main(int argc, char **argv) {
+  leave_no_shared_memory();
   /* libmongoc 1.30+ logs that a client was made before it can be told to be silent (base/db.c). */
   unsetenv("MONGODB_LOG_ALL");
   unsetenv("MONGODB_LOG_CONNECTION");
