@@ -127,28 +127,29 @@ static bool diff_all(mig_restore *r, size_t *differs, mig_error *err) {
   return true;
 }
 
-static bool keep_displaced(mig_restore *r, mig_error *err) {
+bool mig_restore_keep(mig_restore *r, mig_displaced *d, mig_error *err) {
   mig_restore_report *report = r->report;
-  if (!r->displaced) return true;
-  if (!mig_displaced_finish(r->displaced, err)) return false;
-  const char *path = mig_displaced_path(r->displaced);
+  if (!d) return true;
+  if (!mig_displaced_finish(d, err)) return false;
+  const char *path = mig_displaced_path(d);
   if (!path) return true;
-  report->displaced_documents += mig_displaced_documents(r->displaced);
+  report->displaced_documents += mig_displaced_documents(d);
   mig_say(r->w->observer, MIG_INFO, "%lld documents that will be overwritten or removed are saved in %s",
-          (long long)mig_displaced_documents(r->displaced), path);
+          (long long)mig_displaced_documents(d), path);
   char **to = &report->displaced_path;
   for (size_t i = 0; *to && i < MIG_RESTORE_DISPLACED; i++) to = &report->more_displaced[i];
-  if (to == &report->displaced_path) report->displaced_id = mig_strdup(mig_displaced_id(r->displaced));
+  if (*to) return true; /* the observer was told */
+  if (to == &report->displaced_path) report->displaced_id = mig_strdup(mig_displaced_id(d));
   *to = mig_strdup(path);
   return *to && report->displaced_id ? true : mig_no_memory(err, "the report");
 }
 
 static bool drop_or_view(mig_restore *r, mig_restore_item *item, mig_error *err) {
-  bool all_held = false;
-  if (!mig_restore_all_held(r, item, &all_held, err)) return false;
-  if (!all_held) return true; /* someone wrote to it since: the next round saves that first */
+  bool gone = false;
+  if (!mig_restore_take_away(r, item, &gone, err)) return false;
+  if (!gone) return true; /* someone wrote to it since: the next round saves that first */
   r->report->removed += item->documents.extra;
-  return item->bring == MIG_BRING_DROP ? mig_restore_drop(r, item->entry->name, err) : mig_restore_view(r, item, err);
+  return (item->bring == MIG_BRING_DROP || mig_restore_view(r, item, err)) && mig_restore_settle_aside(r, item, err);
 }
 
 static bool apply_all(mig_restore *r, mig_error *err) {
@@ -194,10 +195,18 @@ static bool round_of(mig_restore *r, bool *done, mig_error *err) {
   *done = differs == 0 || o->dry_run;
   if (*done) return true;
   if (r->round == MIG_RESTORE_ROUNDS) return fail_remaining(r, err);
-  if (!keep_displaced(r, err)) return false;
+  if (!mig_restore_keep(r, r->displaced, err)) return false;
   mig_crash_point(MIG_CRASH_RESTORE_DISPLACED);
   if (r->round == 0 && !mig_restore_drop_stages(r, err)) return false;
   return apply_all(r, err);
+}
+
+/* What a restore that was killed had taken away, and had not looked at again. */
+static bool settle_asides(mig_restore *r, mig_error *err) {
+  if (r->options->dry_run || !r->options->displaced_store) return true;
+  for (size_t i = 0; i < r->count; i++)
+    if (!mig_checkpoint(r->w, err) || !mig_restore_settle_aside(r, &r->items[i], err)) return false;
+  return true;
 }
 
 bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_options *options, mig_restore_report *out,
@@ -207,7 +216,7 @@ bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_option
   bool done = false;
   if (!err) err = &local; /* the parts decide by its code */
   memset(out, 0, sizeof *out);
-  bool ok = mig_archive_verify(archive, w->observer, err) && plan(&r, err);
+  bool ok = mig_archive_verify(archive, w->observer, err) && plan(&r, err) && settle_asides(&r, err);
   if (ok) mig_crash_point(MIG_CRASH_RESTORE_BEGIN);
   for (r.round = 0; ok && !done; r.round++) {
     ok = round_of(&r, &done, err);

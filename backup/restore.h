@@ -11,7 +11,8 @@
  * saved to the `displaced` archive in the store, when one is asked for; what others write meanwhile goes into a further
  * one or stays. Such an archive has only some documents of a collection, so it is refused here (MIG_E_USAGE).
  * A displaced document is one that differs: indexes and options that go are told to the observer.
- * Staging collections are named migstage_<8 digits of the digest>_<n>; those a killed run left are dropped first.
+ * Staging collections are named migstage_<8 digits of the digest>_<n>; those a killed run left are dropped first. A
+ * collection that is replaced or removed is renamed to migaside_<8 digits>_<n>, looked at once more, then dropped.
  * Errors: MIG_E_ARCHIVE nothing was written; anything else: the target may be in between, run it again.
  */
 #ifndef MIG_BACKUP_RESTORE_H

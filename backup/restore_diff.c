@@ -128,7 +128,7 @@ bool mig_restore_diff(mig_restore *r, mig_restore_item *item, const char *collec
     if (entry->holds == MIG_HOLDS_DOCUMENTS) item->documents.missing = (int64_t)entry->documents;
     return true;
   }
-  if (keep && !mig_displaced_collection(keep, collection, item->live_info, item->live_indexes, err)) return false;
+  if (keep && !mig_displaced_collection(keep, entry->name, item->live_info, item->live_indexes, err)) return false;
   if (entry->holds == MIG_HOLDS_ABSENT) return whole_extra(r, item, collection, keep, err);
   compare_metadata(item);
   if (item->live_is_view && !item->is_view) item->documents.missing = (int64_t)entry->documents;

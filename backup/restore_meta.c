@@ -83,7 +83,7 @@ bool mig_restore_view(mig_restore *r, mig_restore_item *item, mig_error *err) {
   mig_options_of(item->entry->info, &options);
   BSON_APPEND_UTF8(&command, "create", item->entry->name);
   bool ok = bson_concat(&command, &options) || mig_no_memory(err, "a view's definition");
-  ok = ok && (!item->live || mig_restore_drop(r, item->entry->name, err)) && run(r->w, &command, err);
+  ok = ok && run(r->w, &command, err);
   bson_destroy(&command);
   return ok;
 }

@@ -5,6 +5,7 @@
  *     restore_diff.c    what differs, read only          restore_delta.c   writes only what differs
  *     restore_meta.c    options, validators              restore_swap.c    stages, compares, renames
  *     restore_index.c   indexes                          restore_write.c   batches of writes
+ *     restore_aside.c   collections that go, without losing what was written to them in the last moment
  *
  * A round's diff is the compare pass of the round before. Each round writes in a plainer way than the one before it.
  */
@@ -85,9 +86,16 @@ bool mig_restore_swap(mig_restore *r, mig_restore_item *item, mig_error *err);
 bool mig_restore_view(mig_restore *r, mig_restore_item *item, mig_error *err);
 bool mig_restore_drop(mig_restore *r, const char *collection, mig_error *err); /* fine when it is not there */
 bool mig_restore_drop_stages(mig_restore *r, mig_error *err); /* left by a restore of this archive that was killed */
+bool mig_restore_rename(mig_restore *r, const char *from, const char *to, bool drop_target, mig_error *err);
+/* Makes the displaced archive durable and names it in the report. NULL: nothing to do. */
+bool mig_restore_keep(mig_restore *r, mig_displaced *d, mig_error *err);
 
-/* Reads the live collection again: does the displaced archive still have all that would be lost with it? */
-bool mig_restore_all_held(mig_restore *r, const mig_restore_item *item, bool *all, mig_error *err);
+/* --- restore_aside.c: whatever is in a collection that goes is in an archive first --- */
+/* The live collection or view gets out of the way: renamed where the server can, so that nobody writes to it any more;
+ * else dropped, unless others wrote to it since (*gone false). Fine when it is not there. */
+bool mig_restore_take_away(mig_restore *r, const mig_restore_item *item, bool *gone, mig_error *err);
+/* Saves what others wrote in the last moment before it was renamed, and drops it. Fine when there is none. */
+bool mig_restore_settle_aside(mig_restore *r, const mig_restore_item *item, mig_error *err);
 
 /* Both are the options of a listCollections entry: collection gets the recorded validator and pre-image options. */
 bool mig_options_bring(mig_work *w, const char *collection, const bson_t *recorded, const bson_t *live, mig_error *err);

@@ -112,61 +112,13 @@ static bool check_stage(mig_restore *r, const mig_restore_item *item, const char
   return ok;
 }
 
-typedef struct held {
-  mig_displaced *displaced;
-  bool all;
-} held;
-
-static bool check_held(void *arg, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
-  held *h = arg;
-  bool holds = false;
-  (void)archive;
-  if (what == MIG_DIFF_MISSING || !h->all) return true;
-  if (!mig_displaced_holds(h->displaced, live, &holds, err)) return false;
-  h->all = holds;
-  return true;
-}
-
-static mig_pull no_documents(void *arg, bson_t *doc, mig_error *err) {
-  (void)arg;
-  (void)doc;
-  (void)err;
-  return MIG_PULL_END;
-}
-
-bool mig_restore_all_held(mig_restore *r, const mig_restore_item *item, bool *all, mig_error *err) {
-  const mig_collection_entry *entry = item->entry;
-  const bool whole = entry->holds != MIG_HOLDS_DOCUMENTS || item->is_view;
-  held h = {r->displaced, true};
-  mig_archive_cursor *archived = NULL;
-  mig_live_source live = {0};
-  mig_compare_result result;
-  *all = true;
-  if (!mig_checkpoint(r->w, err)) return false; /* the last before the drop: what follows must follow at once */
-  if (!r->displaced || !item->live || item->live_is_view) return true;
-  bool ok = mig_displaced_reading(r->displaced, entry->name, err) &&
-            (whole || mig_archive_documents(r->archive, entry, 0, &archived, err)) &&
-            mig_live_open(&live, r->w, entry->name, entry->natural_order, err);
-  if (ok) {
-    const mig_compare compare = {.archive = {archived, whole ? no_documents : mig_archived_next},
-                                 .live = {&live, mig_live_next},
-                                 .found = check_held,
-                                 .arg = &h};
-    ok = mig_compare_run(&compare, &result, err);
-    *all = h.all;
-  }
-  mig_archive_cursor_close(archived);
-  mig_cursor_close(live.cursor);
-  return ok;
-}
-
 /* A whole collection under this name, from the archive. */
 static bool build(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err) {
   return create(r, item, name, err) && load(r, item, name, err) && bring_options(r, item, name, err) &&
          mig_indexes_create(r->w, name, item->entry->indexes, &item->refused, err);
 }
 
-static bool rename_to(mig_restore *r, const char *stage, const char *name, bool drop_target, mig_error *err) {
+bool mig_restore_rename(mig_restore *r, const char *stage, const char *name, bool drop_target, mig_error *err) {
   const char *database = mig_db_name(r->w->db);
   bson_t command = BSON_INITIALIZER, reply;
   char *from = mig_strdup_printf("%s.%s", database, stage), *to = mig_strdup_printf("%s.%s", database, name);
@@ -188,35 +140,46 @@ static bool rename_to(mig_restore *r, const char *stage, const char *name, bool 
   return ok;
 }
 
-/* The staging collection has shown that this server can hold an exact copy; now it takes its place. Killed between a
- * drop and what follows it, the collection is missing or unfinished: run again, it is made from the archive. */
-static bool take_place(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
+/* The staging collection has shown that this server can hold an exact copy; now it takes the place that is free. Killed
+ * before, the collection is missing: run again, it is made from the archive. */
+static bool take_place(mig_restore *r, mig_restore_item *item, const char *stage, bool drop_target, mig_error *err) {
   const char *name = item->entry->name;
-  const bool drop_target = item->live && !item->live_is_view && r->w->caps->has[MIG_CAP_RENAME_DROP_TARGET] != MIG_NO;
-  if (item->live && !drop_target && !mig_restore_drop(r, name, err)) return false;
-  if (rename_to(r, stage, name, drop_target, err)) return true;
+  if (mig_restore_rename(r, stage, name, drop_target, err)) {
+    mig_crash_point(MIG_CRASH_RESTORE_RENAMED);
+    return true;
+  }
   if (!mig_refused(err, NULL)) return false;
   /* others made the collection meanwhile: the next round looks at theirs */
   if (err->server_code == NAMESPACE_EXISTS) return mig_restore_drop(r, stage, err);
   /* some servers do not rename to every name they have */
   mig_say(r->w->observer, MIG_INFO, "%s: %s; it is built in its place", err->what, err->why);
-  return mig_restore_drop(r, name, err) && build(r, item, name, err) && mig_restore_drop(r, stage, err);
+  return build(r, item, name, err) && mig_restore_drop(r, stage, err);
+}
+
+/* Where nothing that goes is to be kept, one command does it: then the collection is never missing. */
+static bool replace(mig_restore *r, mig_restore_item *item, const char *stage, bool *done, mig_error *err) {
+  const bool at_once =
+      !r->displaced && item->live && !item->live_is_view && r->w->caps->has[MIG_CAP_RENAME_DROP_TARGET] == MIG_YES;
+  *done = true;
+  if (at_once) return take_place(r, item, stage, true, err);
+  if (!mig_restore_take_away(r, item, done, err)) return false;
+  if (!*done) return true;
+  return take_place(r, item, stage, false, err) && mig_restore_settle_aside(r, item, err);
 }
 
 bool mig_restore_swap(mig_restore *r, mig_restore_item *item, mig_error *err) {
   char stage[STAGE_PREFIX_CHARS + 24];
-  bool all_held = false;
+  bool done = false;
   stage_prefix(r, stage);
   const size_t used = strlen(stage);
   snprintf(stage + used, sizeof stage - used, "%zu", (size_t)(item - r->items));
   bool ok = mig_checkpoint(r->w, err) && mig_restore_drop(r, stage, err) && build(r, item, stage, err) &&
-            check_stage(r, item, stage, err) && mig_restore_all_held(r, item, &all_held, err);
+            check_stage(r, item, stage, err) && mig_checkpoint(r->w, err);
   if (ok) mig_crash_point(MIG_CRASH_RESTORE_STAGED);
-  if (ok && all_held) ok = take_place(r, item, stage, err);
-  if (ok && all_held) {
+  ok = ok && replace(r, item, stage, &done, err);
+  if (ok && done)
     r->report->removed += item->documents.extra;
-    mig_crash_point(MIG_CRASH_RESTORE_RENAMED);
-  } else {
+  else {
     mig_error ignored; /* a stage that stays is dropped by the next run */
     if (ok || !err->network) mig_restore_drop(r, stage, &ignored);
   }

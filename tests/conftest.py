@@ -178,6 +178,12 @@ def documents_of(raw):
     return bson.decode_all(raw, RAW)
 
 
+def documents_in(path):
+    """Of an archive, by _id, without mig."""
+    raw = subprocess.check_output(f"tar -xOf '{path}' --wildcards '*.zst' | zstd -dcq", shell=True)
+    return {d["_id"]: d for d in documents_of(raw)}
+
+
 def pytest_addoption(parser):
     parser.addoption("--run-long", action="store_true", help="also the tests marked long")
 

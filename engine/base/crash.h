@@ -29,6 +29,7 @@
   X(RESTORE_INDEXES_DROPPED, "restore_indexes_dropped", "indexes that should not be there are dropped")                \
   X(RESTORE_BATCH, "restore_batch", "a batch of a restore was acknowledged")                                           \
   X(RESTORE_STAGED, "restore_staged", "the staging collection is complete, not yet renamed")                           \
+  X(RESTORE_ASIDE, "restore_aside", "the collection that is to go is renamed, not yet looked at again")                \
   X(RESTORE_RENAMED, "restore_renamed", "the staging collection has taken its place")                                  \
   X(RESTORE_INDEX, "restore_index", "an index was rebuilt")                                                            \
   X(RESTORE_DONE, "restore_done", "everything is back and compared, not yet recorded")                                 \

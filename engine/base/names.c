@@ -28,7 +28,8 @@ bool mig_name_collection_ok(const char *db, const char *collection, mig_error *e
 bool mig_name_reserved(const char *collection) {
   return strncmp(collection, "system.", 7) == 0 || strcmp(collection, MIG_LEDGER) == 0 ||
          strcmp(collection, MIG_EVENTS) == 0 || strcmp(collection, MIG_LOCKS) == 0 ||
-         strncmp(collection, "migprobe_", 9) == 0 || strncmp(collection, "migstage_", 9) == 0;
+         strncmp(collection, "migprobe_", 9) == 0 || strncmp(collection, "migstage_", 9) == 0 ||
+         strncmp(collection, "migaside_", 9) == 0;
 }
 
 static bool plain(unsigned char c, bool first) {

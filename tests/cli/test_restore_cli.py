@@ -6,7 +6,7 @@ import pytest
 
 from cli_support import (DESTRUCTIVE, NEVER, add_field, add_users, events, free, on_terminal, one, ours_aside, picture,
                          snapshots, three_lines, with_validator)
-from conftest import Project, documents_of
+from conftest import Project, documents_in
 from wireproxy import Rule, WireProxy, call_first
 
 
@@ -209,12 +209,6 @@ def test_wrong_strategy_and_missing_snapshot_are_refused(kept):
 
 
 # ---- what others wrote -------------------------------------------------------------------------------------------------
-
-def documents_in(path):
-    """Of an archive, by _id, without mig."""
-    raw = subprocess.check_output(f"tar -xOf '{path}' --wildcards '*.zst' | zstd -dcq", shell=True)
-    return {d["_id"]: d for d in documents_of(raw)}
-
 
 def test_what_others_wrote_is_kept_beside_the_snapshot_and_named(project):
     """Writers come between snapshot and restore: at the second write to users, that is, in the middle of the steps."""

@@ -20,7 +20,7 @@ MORE_TO_COME = 2
 
 
 class Rule:
-    """command and collection select; from the nth match on, `times` times (None: for ever), action acts."""
+    """command (None: any) and collection select; from the nth match on, `times` times (None: for ever), action acts."""
 
     def __init__(self, command, action, collection=None, nth=1, times=1, when=None):
         self.command, self.action, self.collection = command, action, collection
@@ -28,7 +28,7 @@ class Rule:
 
     def fits(self, body):
         name = next(iter(body), None)
-        if name != self.command or (self.collection and body.get(name) != self.collection):
+        if (self.command and name != self.command) or (self.collection and body.get(name) != self.collection):
             return False
         if self.when and not self.when(body):
             return False

@@ -5,8 +5,9 @@
 
 #include "cli/cli.h"
 
-/* The driver keeps its counters in shared memory named by pid, made as it is loaded. A killed process leaves it behind, and whoever
- * gets that pid next has the driver write a warning to stderr before main() begins. Taken away at once, nothing is left. */
+/* The driver keeps its counters in shared memory named by pid, made as it is loaded. A killed process leaves it behind,
+ * and whoever gets that pid next has the driver write a warning to stderr before main() begins. Taken away at once,
+ * nothing is left. */
 static void leave_no_shared_memory(void) {
   char name[32] = "";
   snprintf(name, sizeof name, "/mongoc-%ld", (long)getpid());
