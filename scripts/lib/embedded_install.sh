@@ -11,7 +11,6 @@
 
 FERRETDB_VERSION=v2.7.0
 FERRETDB_MODULE=github.com/FerretDB/FerretDB/v2/cmd/ferretdb
-GO_AT_LEAST=1.25
 
 # The last number is that of this recipe: raise it when the folder's content changes.
 embedded_name() { printf 'embedded-ferretdb-%s-2' "$FERRETDB_VERSION"; }
@@ -50,37 +49,18 @@ embedded_works() {
 embedded_build() {
   local temp=$1 work=$1/work go build
   mkdir -p "$temp/bin" "$work"
-  go=$(modern_go)
-  if [[ -z $go || -z $(postgres_home "$temp") ]]; then debroot_open "$work/apt"; fi
-  if [[ -z $go ]]; then
-    debroot_unpack "$work/apt" "$work/go" golang-go
-    go=$(echo "$work"/go/usr/lib/go-*/bin/go)
-  fi
+  if [[ -z $(postgres_home "$temp") ]]; then debroot_open "$work/apt"; fi
+  go=$(go_for "$work")
   ferretdb_build "$go" "$temp/bin" "$work" >"$work/build.log" 2>&1 &
   build=$!
   if [[ -z $(postgres_home "$temp") ]]; then postgres_unpack "$work/apt" "$temp/root"; fi
   wait "$build" || { cat "$work/build.log" && return 1; }
-  chmod -R u+w "$work"
-  rm -rf "$work"
+  go_clean "$work"
 }
 
-modern_go() {
-  local version
-  have go || return 0
-  version=$(cd / && go env GOVERSION | sed 's/^go//; s/[^0-9.].*//')
-  if printf '%s\n' "$GO_AT_LEAST" "$version" | sort -V -C; then command -v go; fi
-}
-
-# A Go that was unpacked for this leaves nothing behind; the machine's own uses its own caches.
 ferretdb_build() {
   local go=$1 bin=$2 work=$3
-  if [[ $go == "$work"/* ]]; then
-    GOROOT=$(dirname "$(dirname "$go")")
-    export GOROOT GOPATH=$work/gopath GOCACHE=$work/gocache GOTOOLCHAIN=local
-  fi
-  # The compiler's garbage collector would take a third of the time.
-  (cd "$work" && GOGC=${GOGC:-400} GOBIN=$bin CGO_ENABLED=0 \
-    "$go" install -trimpath -ldflags='-s -w' "$FERRETDB_MODULE@$FERRETDB_VERSION")
+  (cd "$work" && GOBIN=$bin go_build "$go" "$work" install -trimpath -ldflags='-s -w' "$FERRETDB_MODULE@$FERRETDB_VERSION")
 }
 
 postgres_unpack() {
