@@ -36,6 +36,8 @@ void mig_store_items_free(mig_store_item *items, size_t count);
 /* id_or_path: a path if it has a '/' or names an existing file, else an id or a unique beginning of one. Free with
  * mig_free. */
 bool mig_store_find(const mig_store *s, const char *id_or_path, char **path, mig_error *err);
+/* Removes a finished snapshot for good. Fine when it is gone already; the folder is synced. */
+bool mig_store_remove(const mig_store *s, const mig_store_item *item, mig_error *err);
 /* Removes the .partial files that no live writer holds (their writers were killed). */
 bool mig_store_sweep(const mig_store *s, mig_error *err);
 /* Fails with MIG_E_STORE and a hint when fewer than need_bytes are free there. */

@@ -1,5 +1,6 @@
-/* Removes what a killed writer left. A writer holds a lock on its .partial from the moment it is made until it has its
- * final name; a .partial that nobody holds is nobody's. */
+/* Removing: what is not wanted any more, and what a killed writer left. A writer holds a lock on its .partial from the
+ * moment it is made until it has its final name; a .partial that nobody holds is nobody's. */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
@@ -34,4 +35,10 @@ bool mig_store_sweep(const mig_store *s, mig_error *err) {
   }
   mig_fs_names_free(names, count);
   return ok;
+}
+
+bool mig_store_remove(const mig_store *s, const mig_store_item *item, mig_error *err) {
+  (void)s;
+  if (unlink(item->path) != 0 && errno != ENOENT) return mig_fail_errno(err, "cannot remove %s", item->path);
+  return mig_fs_sync_folder_of(item->path, err);
 }

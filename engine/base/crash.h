@@ -17,6 +17,7 @@
   X(SNAPSHOT_WRITTEN, "snapshot_written", "the archive is written, not yet synced")                                    \
   X(SNAPSHOT_SYNCED, "snapshot_synced", "the archive is synced, not yet renamed")                                      \
   X(SNAPSHOT_PUBLISHED, "snapshot_published", "the archive has its final name")                                        \
+  X(PRUNE_REMOVED, "prune_removed", "a snapshot was removed by prune")                                                 \
   X(STEP_BEGIN, "step_begin", "a step is about to run")                                                                \
   X(STEP_BATCH, "step_batch", "a batch of a step was acknowledged")                                                    \
   X(STEP_END, "step_end", "a step has run")                                                                            \

@@ -22,8 +22,9 @@ bool cmd_snapshot_create(mig_cli *cli, mig_error *err); /* cmd_snapshot.c */
 bool cmd_snapshot_list(mig_cli *cli, mig_error *err);
 bool cmd_snapshot_show(mig_cli *cli, mig_error *err);
 bool cmd_snapshot_verify(mig_cli *cli, mig_error *err);
-bool cmd_restore(mig_cli *cli, mig_error *err);     /* cmd_restore.c */
-bool cmd_lock_status(mig_cli *cli, mig_error *err); /* cmd_admin.c */
+bool cmd_snapshot_prune(mig_cli *cli, mig_error *err); /* cmd_prune.c */
+bool cmd_restore(mig_cli *cli, mig_error *err);        /* cmd_restore.c */
+bool cmd_lock_status(mig_cli *cli, mig_error *err);    /* cmd_admin.c */
 bool cmd_force_unlock(mig_cli *cli, mig_error *err);
 bool cmd_doctor(mig_cli *cli, mig_error *err);
 bool cmd_version(mig_cli *cli, mig_error *err); /* cmd_help.c */

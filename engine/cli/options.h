@@ -38,6 +38,12 @@
   X(PENDING, "pending", NULL, "record it as pending")                                                                  \
   X(WHY, "why", "TEXT", "the reason, for the ledger and the history")                                                  \
   X(CONFIRM, "confirm", NULL, "yes, take the lease away from its holder")                                              \
+  X(KEEP_LAST, "keep-last", "N", "keep the newest N snapshots")                                                        \
+  X(KEEP_DAILY, "keep-daily", "N", "keep the newest of each of the last N days that have one")                         \
+  X(KEEP_WEEKLY, "keep-weekly", "N", "the same by weeks, from Monday")                                                 \
+  X(KEEP_MONTHLY, "keep-monthly", "N", "the same by months")                                                           \
+  X(KEEP_WITHIN, "keep-within", "TIME", "keep what is less than that older than the newest, as 1y5m7d2h")              \
+  X(FORCE, "force", NULL, "also what is needed, if it is named")                                                       \
   X(WORKFLOW, "workflow", NULL, "also write a GitHub Actions workflow")
 
 typedef enum mig_option {

@@ -1,4 +1,5 @@
 """What the command-line tests share: migrations to run, an exact picture of a database, a pseudo terminal."""
+import datetime
 import os
 import pty
 import re
@@ -87,6 +88,17 @@ def snapshots(p):
 def free(p):
     lease = p.db.migrationlocks.find_one({"_id": "mig"})
     return lease is None or not lease["locked"]
+
+
+def hold(p, **changes):
+    """The lease of a runner elsewhere, by hand."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    lease = {"_id": "mig", "locked": True, "lockedBy": "11111111-2222-4333-8444-555555555555", "host": "far.example",
+             "machine": "another", "pid": 4711, "pidStarted": 1, "reason": "up", "fence": 1,
+             "lockedAt": datetime.datetime(2026, 11, 21, 7, 15), "expiresAt": now + datetime.timedelta(minutes=20),
+             "createdAt": now, "updatedAt": now, **changes}
+    p.db.migrationlocks.replace_one({"_id": "mig"}, lease, upsert=True)
+    p.db.migrationlocks.replace_one({"_id": "mig.fence"}, {"value": 1}, upsert=True)
 
 
 def ours_aside(p):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from cli_support import add_field, add_users, events, free, ours_aside, picture, snapshots, three, three_lines
+from cli_support import add_field, add_users, events, free, hold, ours_aside, picture, snapshots, three, three_lines
 from wireproxy import Rule, WireProxy, call_first
 
 STEPS = {"transaction": "off",
@@ -37,17 +37,6 @@ def at(p, command, act, nth=1, collection="users", args=("up",)):
     with WireProxy(p.uri, [Rule(command, call_first(now), collection=collection, nth=nth)]) as proxy:
         started.append(p.start(*args, uri=proxy.uri))
         return finish(started[0])
-
-
-def hold(p, **changes):
-    """The lease of a runner elsewhere, by hand."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    lease = {"_id": "mig", "locked": True, "lockedBy": "11111111-2222-4333-8444-555555555555", "host": "far.example",
-             "machine": "another", "pid": 4711, "pidStarted": 1, "reason": "up", "fence": 1,
-             "lockedAt": datetime.datetime(2026, 11, 21, 7, 15), "expiresAt": now + datetime.timedelta(minutes=20),
-             "createdAt": now, "updatedAt": now, **changes}
-    p.db.migrationlocks.replace_one({"_id": "mig"}, lease, upsert=True)
-    p.db.migrationlocks.replace_one({"_id": "mig.fence"}, {"value": 1}, upsert=True)
 
 
 # ---- two runners -------------------------------------------------------------------------------------------------------

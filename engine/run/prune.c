@@ -1,0 +1,215 @@
+#include "run/prune.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "backup/archive_read.h"
+#include "backup/displaced.h"
+#include "base/crash.h"
+
+typedef enum kind { KIND_SNAPSHOT, KIND_DISPLACED, KIND_LEFT } kind;
+
+/* What judging needs to know of a snapshot besides its row. */
+typedef struct candidate {
+  mig_prune_row *row;
+  kind kind;
+  char *migration, *direction; /* NULL when taken by hand */
+} candidate;
+
+typedef struct prune {
+  mig_engine *e;
+  const mig_prune_options *options;
+  mig_prune_report *report;
+  candidate *all;
+  mig_ledger *ledger;
+} prune;
+
+static void because(mig_prune_row *row, const char *why, const char *detail) {
+  snprintf(row->why, sizeof row->why, "%s%.100s", why, detail);
+}
+
+/* What is in the archive decides whether rules may touch it. */
+static bool look(prune *p, candidate *c, mig_error *err) {
+  mig_archive *a = NULL;
+  mig_error unreadable = {0};
+  if (!mig_archive_open(c->row->item.path, &a, &unreadable)) {
+    c->kind = KIND_LEFT;
+    because(c->row, "cannot be read: ", unreadable.why[0] ? unreadable.why : unreadable.what);
+    return true;
+  }
+  const mig_manifest *m = mig_archive_contents(a);
+  const bool displaced = strncmp(m->reason, MIG_DISPLACED_REASON, strlen(MIG_DISPLACED_REASON)) == 0;
+  c->kind = displaced ? KIND_DISPLACED : KIND_SNAPSHOT;
+  if (strcmp(m->database, mig_db_name(p->e->db)) != 0) {
+    c->kind = KIND_LEFT;
+    because(c->row, "of another database: ", m->database);
+  }
+  c->migration = mig_strdup(m->migration);
+  c->direction = mig_strdup(m->direction);
+  const bool ok = !c->migration == !m->migration && !c->direction == !m->direction;
+  mig_archive_free(a);
+  return ok || mig_no_memory(err, "prune");
+}
+
+static bool list(prune *p, mig_error *err) {
+  mig_store_item *items = NULL;
+  size_t count = 0;
+  if (!mig_store_list(p->e->store, &items, &count, err)) return false;
+  mig_prune_report *r = p->report;
+  r->rows = mig_alloc((count + 1) * sizeof *r->rows);
+  p->all = mig_alloc((count + 1) * sizeof *p->all);
+  bool ok = (r->rows && p->all) || mig_no_memory(err, "prune");
+  for (size_t i = 0; ok && i < count; i++) {
+    r->rows[i].item = items[i];
+    items[i] = (mig_store_item){0};
+    p->all[i].row = &r->rows[i];
+    r->count++;
+    ok = look(p, &p->all[i], err);
+  }
+  mig_store_items_free(items, count);
+  return ok;
+}
+
+static bool is_of(const mig_snapshot_ref *ref, const mig_store_item *item) {
+  return (ref->id && strcmp(ref->id, item->id) == 0) || (ref->path && strcmp(ref->path, item->path) == 0);
+}
+
+static bool is_needed(const mig_entry *entry) {
+  return entry->status == MIG_STATUS_APPLIED || entry->status == MIG_STATUS_RUNNING ||
+         (entry->status == MIG_STATUS_FAILED && !entry->restored);
+}
+
+/* The newest snapshot from before `up` of an applied migration: a later `down` that failed may have put another one
+ * into the ledger. */
+static bool is_newest_up(const prune *p, const candidate *c, const char *migration) {
+  for (size_t i = p->report->count; i-- > 0;) {
+    const candidate *other = &p->all[i];
+    if (other->kind != KIND_SNAPSHOT || !other->migration || strcmp(other->migration, migration) != 0) continue;
+    if (!other->direction || strcmp(other->direction, "up") != 0) continue;
+    return other == c;
+  }
+  return false;
+}
+
+static void ask_ledger(const prune *p, candidate *c) {
+  for (size_t i = 0; i < p->ledger->count; i++) {
+    const mig_entry *entry = &p->ledger->items[i];
+    if (!is_needed(entry)) continue;
+    if (is_of(&entry->snapshot, &c->row->item) || is_of(&entry->run.snapshot, &c->row->item) ||
+        (entry->status == MIG_STATUS_APPLIED && is_newest_up(p, c, entry->name))) {
+      because(c->row, "the ledger needs it: ", entry->name);
+      c->kind = KIND_LEFT;
+      return;
+    }
+  }
+  if (c->kind != KIND_SNAPSHOT || !c->migration || mig_ledger_find(p->ledger, c->migration)) return;
+  because(c->row, "of a migration that this ledger does not know: ", c->migration);
+  c->kind = KIND_LEFT;
+}
+
+static bool judge_kind(prune *p, kind which, mig_error *err) {
+  const size_t count = p->report->count;
+  int64_t *taken = mig_alloc((count + 1) * sizeof *taken);
+  unsigned *kept = mig_alloc((count + 1) * sizeof *kept);
+  size_t n = 0;
+  const bool ok = (taken && kept) || mig_no_memory(err, "prune");
+  for (size_t i = 0; ok && i < count; i++)
+    if (p->all[i].kind == which) taken[n++] = p->all[i].row->item.created_unix_ms;
+  if (ok) mig_keep_judge(&p->options->keep, taken, n, kept);
+  n = 0;
+  for (size_t i = 0; ok && i < count; i++) {
+    char text[MIG_KEEP_TEXT];
+    if (p->all[i].kind != which) continue;
+    mig_keep_text(kept[n], text);
+    p->all[i].row->remove = kept[n++] == 0;
+    because(p->all[i].row, text, "");
+  }
+  mig_free(taken);
+  mig_free(kept);
+  return ok;
+}
+
+static bool refuse_name(const candidate *c, mig_error *err) {
+  mig_fail(err, MIG_E_FAILED, "%s is not removed", c->row->item.id);
+  mig_why(err, "%s", c->row->why);
+  return mig_hint(err, "if it must go, name it together with --force");
+}
+
+static bool choose_name(prune *p, const char *name, mig_error *err) {
+  char *path = NULL;
+  candidate *found = NULL;
+  if (!mig_store_find(p->e->store, name, &path, err)) return false;
+  for (size_t i = 0; i < p->report->count && !found; i++)
+    if (strcmp(p->all[i].row->item.path, path) == 0) found = &p->all[i];
+  mig_free(path);
+  if (!found) {
+    mig_fail(err, MIG_E_USAGE, "%s is no snapshot of the store %s", name, mig_store_folder(p->e->store));
+    return mig_hint(err, "name it by its id; `mig snapshot list` shows them");
+  }
+  if (found->kind == KIND_LEFT && !p->options->force) return refuse_name(found, err);
+  found->row->remove = true;
+  found->row->forced = found->kind == KIND_LEFT;
+  return true;
+}
+
+static bool judge_names(prune *p, mig_error *err) {
+  for (const char *const *name = p->options->names; *name; name++)
+    if (!choose_name(p, *name, err)) return false;
+  for (size_t i = 0; i < p->report->count; i++)
+    if (!p->all[i].row->remove && p->all[i].kind != KIND_LEFT) because(p->all[i].row, "not named", "");
+  return true;
+}
+
+static bool remove_all(prune *p, mig_error *err) {
+  for (size_t i = 0; i < p->report->count; i++) {
+    mig_prune_row *row = &p->report->rows[i];
+    if (!row->remove) continue;
+    if (!p->options->dry_run) {
+      if (!mig_checkpoint(&p->e->work, err) || !mig_store_remove(p->e->store, &row->item, err)) return false;
+      row->removed = true;
+      mig_crash_point(MIG_CRASH_PRUNE_REMOVED);
+    }
+    p->report->removed++;
+    p->report->bytes += row->item.bytes;
+  }
+  return true;
+}
+
+/* Listed first, then the ledger: what is in the list and needed stands in the ledger by then, for we hold the lease. */
+static bool judge_and_remove(prune *p, mig_error *err) {
+  const mig_prune_options *o = p->options;
+  if (!(o->names && o->force) && !mig_engine_refuse_unfinished(p->e, true, err)) return false;
+  if (!list(p, err) || !mig_ledger_load(p->e->db, &p->ledger, err)) return false;
+  for (size_t i = 0; i < p->report->count; i++) ask_ledger(p, &p->all[i]);
+  const bool ok =
+      o->names ? judge_names(p, err) : judge_kind(p, KIND_SNAPSHOT, err) && judge_kind(p, KIND_DISPLACED, err);
+  return ok && remove_all(p, err);
+}
+
+bool mig_prune(mig_engine *e, const mig_prune_options *options, mig_prune_report *out, mig_error *err) {
+  prune p = {.e = e, .options = options, .report = out};
+  memset(out, 0, sizeof *out);
+  if (!options->names && !mig_keep_any(&options->keep)) {
+    mig_fail(err, MIG_E_USAGE, "no rule says what to keep: nothing is removed");
+    return mig_hint(err, "--keep-last N, --keep-daily N ... or the snapshots to remove; --dry-run shows what would go");
+  }
+  bool ok =
+      mig_engine_store(e, err) && (options->dry_run || mig_engine_lock(e, "prune", err)) && judge_and_remove(&p, err);
+  mig_engine_unlock(e);
+  for (size_t i = 0; p.all && i < out->count; i++) {
+    mig_free(p.all[i].migration);
+    mig_free(p.all[i].direction);
+  }
+  mig_free(p.all);
+  mig_ledger_free(p.ledger);
+  return ok;
+}
+
+void mig_prune_report_clear(mig_prune_report *r) {
+  for (size_t i = 0; i < r->count; i++) {
+    mig_free(r->rows[i].item.id);
+    mig_free(r->rows[i].item.path);
+  }
+  mig_free(r->rows);
+  memset(r, 0, sizeof *r);
+}

@@ -1,0 +1,176 @@
+"""snapshot prune: what the rules keep stays, what the ledger needs stays, the rest goes, also when it is killed."""
+import os
+import shutil
+import signal
+
+import pytest
+
+from cli_support import add_field, add_users, fails_late, free, hold, one, picture, snapshots, three, three_lines
+
+DAYS = ["20260101T0100", "20260101T2300", "20260102T0000", "20260105T1200", "20260105T1300", "20260201T0000"]
+
+
+def ids(p):
+    return [path.name.removesuffix(".mig.tar") for path in snapshots(p)]
+
+
+def aged(p, times=DAYS):
+    """Snapshots by hand of these times: copies of one, for the time stands in the name. Returns their ids."""
+    if not p.db.users.count_documents({}):
+        add_users(p)
+    made = one(p.mig("snapshot", "create", "--json"), "snapshot")
+    names = [f"{t}00Z-manual-{i:06x}" for i, t in enumerate(times)]
+    for name in names:
+        shutil.copyfile(made["path"], p.store / f"{name}.mig.tar")
+    os.unlink(made["path"])
+    return names
+
+
+def prune(p, *args, **how):
+    """{id: what was done}"""
+    result = p.mig("snapshot", "prune", "--json", *args, **how)
+    return {line["snapshot"]: line["action"] for line in result.lines if "action" in line}
+
+
+def test_rules_keep_what_they_name_and_the_rest_is_removed(project):
+    names = aged(project)
+    done = prune(project, "--keep-last", 1, "--keep-daily", 3)
+    kept = [names[2], names[4], names[5]]
+    assert ids(project) == kept
+    assert {n for n, action in done.items() if action == "keep"} == set(kept)
+    assert {n for n, action in done.items() if action == "removed"} == set(names) - set(kept)
+    assert free(project)
+    assert "0 of 3 snapshots removed" in project.mig("snapshot", "prune", "--keep-daily", 3).out
+    prune(project, "--keep-within", "30d")
+    assert ids(project) == [names[4], names[5]]
+
+
+def test_a_dry_run_says_the_same_and_removes_nothing(project):
+    names = aged(project)
+    before = picture(project)
+    done = prune(project, "--keep-monthly", 2, "--dry-run")
+    assert {n for n, action in done.items() if action == "remove"} == set(names) - {names[4], names[5]}
+    assert ids(project) == names and picture(project) == before
+    prune(project, "--keep-monthly", 2)
+    assert ids(project) == [names[4], names[5]]
+
+
+@pytest.mark.parametrize("args", [
+    [], ["--force"], ["--dry-run"], ["--keep-last", "0"], ["--keep-last", "x"], ["--keep-within", "1w"], ["--keep-within", "0d"],
+    ["--keep-last", "1", "NAME"], ["--keep-last", "1", "--force"], ["no-such-snapshot"], ["/etc/passwd"]])
+def test_what_does_not_say_what_to_keep_removes_nothing(project, args):
+    names = aged(project)
+    result = project.mig("snapshot", "prune", *[names[0] if a == "NAME" else a for a in args], code=None)
+    assert result.code in (1, 2) and (result.code == 2 or args == ["no-such-snapshot"]), result
+    three_lines(result)
+    assert ids(project) == names
+
+
+def test_what_the_ledger_needs_stays_until_it_is_named_with_force(project):
+    three(project)
+    project.mig("up")
+    needed = ids(project)
+    assert len(needed) == 3
+    names = aged(project)
+    prune(project, "--keep-last", 1)
+    assert ids(project) == [names[-1], *needed]  # what is needed takes no place of a rule
+    three_lines(project.mig("snapshot", "prune", names[-1], needed[1], code=1), needed[1], "0002_f2", "--force")
+    assert ids(project) == [names[-1], *needed]  # refused before anything was removed
+    project.mig("down")  # 0003 is reverted: its snapshots are needed no more
+    prune(project, "--keep-within", "1h")
+    assert needed[2] in ids(project)
+    prune(project, needed[2])
+    assert needed[2] not in ids(project)
+    assert prune(project, needed[1], "--force")[needed[1]] == "removed"
+    assert needed[1] not in ids(project) and needed[0] in ids(project)
+
+
+def test_the_snapshot_before_up_stays_when_a_later_down_failed(project):
+    add_users(project)
+    good = add_field(field="f1")
+    project.write("0001_x", {**good, "down": fails_late()["up"]})
+    project.mig("up")
+    before_up = ids(project)
+    project.mig("down", code=None)
+    assert project.status("0001_x") == "applied"
+    project.mig("snapshot", "create")
+    prune(project, "--keep-last", 1)
+    assert before_up[0] in ids(project)
+
+
+def test_an_unfinished_run_keeps_everything_but_what_is_forced(project):
+    names = aged(project)
+    project.write("0001_x", add_field(field="f1", transaction="off"))
+    project.mig("up", code=-signal.SIGKILL, MIG_CRASH_AT="step_end:1")
+    mine = [n for n in ids(project) if n not in names]
+    assert len(mine) == 1
+    for args in (["--keep-last", "1"], ["--keep-last", "1", "--dry-run"], [names[0]], [mine[0]]):
+        three_lines(project.mig("snapshot", "prune", *args, code=7), "mig recover")
+    prune(project, names[0], "--force")
+    assert ids(project) == sorted(names[1:] + mine)
+    project.mig("recover")
+    assert "f1" not in project.db.users.find_one()
+
+
+def test_what_is_of_others_or_cannot_be_read_stays(project, tmp_path):
+    names = aged(project)
+    (project.store / f"{names[0]}.mig.tar").write_bytes(b"damaged")
+    (project.store / "20250101T000000Z-manual-abcdef.mig.tar.partial").write_bytes(b"")
+    (project.store / "notes.txt").write_text("mine")
+    other = type(project)(project.uri, tmp_path / "other")
+    try:
+        add_users(other)
+        theirs = one(other.mig("snapshot", "create", "--json", "--store", project.store), "snapshot")["snapshot"]
+        project.write("0001_f1", add_field(field="f1"))
+        project.mig("up")
+        stranger = [n for n in ids(project) if "0001_f1" in n]
+        project.db.migrationlogs.delete_many({})  # now the ledger knows nothing of 0001_f1
+        result = project.mig("snapshot", "prune", "--keep-last", 1)
+        assert ids(project) == sorted([names[0], names[5], theirs, *stranger])
+        assert "cannot be read" in result.out and "of another database" in result.out and "does not know" in result.out
+        for name in (names[0], theirs, *stranger):
+            project.mig("snapshot", "prune", name, code=1)
+        prune(project, names[0], theirs, "--force")
+        assert ids(project) == sorted([names[5], *stranger])
+        assert (project.store / "notes.txt").exists()
+    finally:
+        other.close()
+
+
+def test_displaced_archives_are_judged_apart_from_snapshots(project):
+    add_users(project)
+    made = one(project.mig("snapshot", "create", "--json"), "snapshot")["snapshot"]
+    project.db.users.update_many({}, {"$set": {"name": "other"}})
+    displaced = one(project.mig("restore", made, "--yes", "--json"), "displaced")["displaced"]
+    assert os.path.exists(displaced)
+    prune(project, "--keep-last", 1)
+    assert len(ids(project)) == 2 and os.path.exists(displaced)  # the newest snapshot and the newest displaced archive
+
+
+def test_a_killed_prune_leaves_what_is_to_be_kept_and_can_be_run_again(project):
+    names = aged(project)
+    project.mig("snapshot", "prune", "--keep-last", 2, code=-signal.SIGKILL, MIG_CRASH_AT="prune_removed:2")
+    assert ids(project) == names[2:]
+    assert prune(project, "--keep-last", 2) == {names[2]: "removed", names[3]: "removed", names[4]: "keep", names[5]: "keep"}
+    assert ids(project) == names[4:] and free(project)
+    for name in ids(project):
+        project.mig("snapshot", "verify", name)
+
+
+def test_two_prunes_at_once_remove_each_snapshot_once(project):
+    names = aged(project, [f"202601{day:02d}T0000" for day in range(1, 29)])
+    project.mig("snapshot", "prune", "--keep-last", 28)  # the ledger's collections are made
+    running = [project.start("snapshot", "prune", "--keep-last", "3", "--json") for _ in range(3)]
+    ends = [(process.communicate(timeout=120)[0], process.returncode) for process in running]
+    assert all(code in (0, 5) for _, code in ends) and any(code == 0 for _, code in ends), ends
+    assert ids(project) == names[-3:]
+    removed = [line.split('"snapshot" : "')[1].split('"')[0] for out, _ in ends for line in out.splitlines()
+               if '"action" : "removed"' in line]
+    assert sorted(removed) == names[:-3]
+
+
+def test_prune_is_refused_while_another_holds_the_lease(project):
+    names = aged(project)
+    hold(project)
+    project.mig("snapshot", "prune", "--keep-last", 1, code=5)
+    assert ids(project) == names
