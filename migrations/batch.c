@@ -88,6 +88,28 @@ bool mig_batch_each(mig_work *w, const mig_batch *batch, mig_batch_fn fn, void *
   return ok;
 }
 
+bool mig_batch_read(mig_work *w, const char *collection, const bson_t *filter, const bson_t *projection,
+                    mig_batch_doc_fn fn, void *arg, mig_error *err) {
+  mig_cursor *cursor = NULL;
+  const bson_t *doc = NULL;
+  mig_next next = MIG_NEXT_ERROR;
+  bson_t find = BSON_INITIALIZER, sort;
+  BSON_APPEND_UTF8(&find, "find", collection);
+  BSON_APPEND_DOCUMENT(&find, "filter", filter);
+  if (projection) BSON_APPEND_DOCUMENT(&find, "projection", projection);
+  BSON_APPEND_DOCUMENT_BEGIN(&find, "sort", &sort);
+  BSON_APPEND_INT32(&sort, "_id", 1);
+  bson_append_document_end(&find, &sort);
+  bool ok = mig_db_query(w->db, &find, &cursor, err);
+  while (ok && (next = mig_cursor_next(cursor, &doc, err)) == MIG_NEXT_DOC) {
+    w->counts.bytes_read += doc->len;
+    ok = fn(arg, doc, err);
+  }
+  mig_cursor_close(cursor);
+  bson_destroy(&find);
+  return ok && next == MIG_NEXT_END;
+}
+
 bool mig_batch_write(mig_work *w, const bson_t *command, int64_t sent, mig_batch_result *result, mig_error *err) {
   bson_t reply, upserted;
   bson_iter_t it;

@@ -21,6 +21,12 @@ typedef struct mig_batch {
 typedef bool (*mig_batch_fn)(void *arg, mig_work *w, const bson_t *ids_filter, uint32_t count, mig_error *err);
 bool mig_batch_each(mig_work *w, const mig_batch *batch, mig_batch_fn fn, void *arg, mig_error *err);
 
+/* Reads the documents of one batch (those that `filter` finds, in _id order), the fields of the projection (NULL: all),
+ * and hands over each; counts what was read. */
+typedef bool (*mig_batch_doc_fn)(void *arg, const bson_t *doc, mig_error *err);
+bool mig_batch_read(mig_work *w, const char *collection, const bson_t *filter, const bson_t *projection,
+                    mig_batch_doc_fn fn, void *arg, mig_error *err);
+
 typedef struct mig_batch_result {
   int64_t matched, changed; /* the server's n and nModified, of all batches */
 } mig_batch_result;

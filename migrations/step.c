@@ -75,6 +75,13 @@ bool mig_step_transactional(const mig_step *step) {
   return step->def->is_transactional ? step->def->is_transactional(step) : step->def->transactional;
 }
 
+bson_t *mig_step_inverse(const mig_step *step) {
+  bson_t *out = bson_new();
+  if (step->def->inverse && step->def->inverse(step, out)) return out;
+  bson_destroy(out);
+  return NULL;
+}
+
 bool mig_step_touches(const mig_step *step, mig_touch_fn fn, void *arg, mig_error *err) {
   const char *collection = NULL;
   if (step->def->touches) return step->def->touches(step, fn, arg, err);

@@ -43,6 +43,10 @@ typedef struct mig_step_def {
   /* Documents it would write, estimated by reading; NULL: 0. */
   bool (*estimate)(const mig_step *step, mig_work *w, int64_t *documents, mig_error *err);
   bool (*run)(const mig_step *step, mig_work *w, mig_error *err);
+  /* Appends the step that takes it back ({"removeField": {...}}) to an empty document; false: not with these arguments.
+   * NULL: there is none. It is what lint proposes as "down"; nothing runs it by itself. */
+  bool (*inverse)(const mig_step *step, bson_t *out);
+  const char *example; /* one whole step, for `mig help steps` and the docs; tests load and lint it */
 } mig_step_def;
 
 struct mig_step {
@@ -57,6 +61,8 @@ const mig_step_def *mig_step_find(const char *name);
 bool mig_step_parse(const bson_t *doc, const char *json_path, mig_step *out, mig_error *err);
 void mig_step_clear(mig_step *step);
 bool mig_step_transactional(const mig_step *step);
+/* A new document with the step that takes it back, or NULL where there is none. */
+bson_t *mig_step_inverse(const mig_step *step);
 bool mig_step_touches(const mig_step *step, mig_touch_fn fn, void *arg, mig_error *err);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "migrations/steps/common.h"
+#include "migrations/steps/leaf_writes.h"
 #include "migrations/writes.h"
 
 #define MAX_PATH_SIZE 256
@@ -20,22 +21,10 @@ static const mig_arg args[] = {
 
 static const char *const writes[] = {"to", NULL};
 
-static bool no_positions(const mig_step *step, const char *name, mig_error *err) {
-  const char *path = mig_step_str(step, name);
-  if (strlen(path) >= MAX_PATH_SIZE) return mig_step_refuse(err, name, "this path is longer than 255 bytes");
-  for (const char *part = path; part; part = strchr(part, '.')) {
-    if (*part == '.') part++;
-    size_t size = strcspn(part, ".");
-    if (strspn(part, "0123456789") < size) continue;
-    mig_step_refuse(err, name, "step \"%s\": \"%s\" holds an array position", step->def->name, path);
-    return mig_hint(err, "use the step transform for single elements of an array");
-  }
-  return true;
-}
-
 static bool check(const mig_step *step, mig_error *err) {
-  return mig_step_not_id(step, "to", err) && mig_step_two_fields(step, err) && no_positions(step, "from", err) &&
-         no_positions(step, "to", err);
+  return mig_step_not_id(step, "to", err) && mig_step_two_fields(step, err) &&
+         mig_leaf_path_ok(step, "from", mig_step_str(step, "from"), err) &&
+         mig_leaf_path_ok(step, "to", mig_step_str(step, "to"), err);
 }
 
 static bool guards(const mig_step *step, bson_t *array, mig_error *err) {
@@ -141,10 +130,12 @@ static bool copy_on_server(const mig_step *step, mig_work *w, const mig_batch *b
 typedef struct copying {
   const mig_step *step;
   const bson_t *filter;
+  mig_writes *out;
 } copying;
 
 /* One document: the value goes in only if it is still the one that was read. */
-static bool add_statement(const copying *c, const bson_t *doc, mig_writes *out, mig_error *err) {
+static bool add_statement(void *arg, const bson_t *doc, mig_error *err) {
+  const copying *c = arg;
   const char *from = mig_step_str(c->step, "from");
   bson_iter_t id, value;
   if (!bson_iter_init_find(&id, doc, "_id") || !mig_bson_find(doc, from, &value)) return true; /* gone meanwhile */
@@ -157,7 +148,7 @@ static bool add_statement(const copying *c, const bson_t *doc, mig_writes *out, 
   BSON_APPEND_DOCUMENT_BEGIN(&update, "$set", &set);
   bson_append_iter(&set, mig_step_str(c->step, "to"), -1, &value);
   bson_append_document_end(&update, &set);
-  bool ok = mig_writes_add(out, q, &update, err);
+  bool ok = mig_writes_add(c->out, q, &update, err);
   bson_destroy(&update);
   bson_destroy(q);
   bson_destroy(&same);
@@ -165,32 +156,23 @@ static bool add_statement(const copying *c, const bson_t *doc, mig_writes *out, 
 }
 
 static bool copy_batch(void *arg, mig_work *w, const bson_t *ids, uint32_t count, mig_error *err) {
-  const copying *c = arg;
-  const bson_t *doc = NULL;
-  mig_cursor *cursor = NULL;
-  mig_next next = MIG_NEXT_ERROR;
+  copying *c = arg;
+  const char *collection = mig_step_str(c->step, "collection");
   (void)count;
-  mig_writes *out = NULL;
-  bson_t find = BSON_INITIALIZER, fields;
-  BSON_APPEND_UTF8(&find, "find", mig_step_str(c->step, "collection"));
-  BSON_APPEND_DOCUMENT(&find, "filter", ids);
-  BSON_APPEND_DOCUMENT_BEGIN(&find, "projection", &fields);
+  bson_t fields = BSON_INITIALIZER;
   BSON_APPEND_INT32(&fields, mig_step_str(c->step, "from"), 1);
-  bson_append_document_end(&find, &fields);
-  bool ok = mig_writes_new(w, c->step->def->name, mig_step_str(c->step, "collection"), false, &out, err) &&
-            mig_db_query(w->db, &find, &cursor, err);
-  while (ok && (next = mig_cursor_next(cursor, &doc, err)) == MIG_NEXT_DOC) ok = add_statement(c, doc, out, err);
-  mig_cursor_close(cursor);
-  ok = ok && next == MIG_NEXT_END && mig_writes_send(out, err);
-  mig_writes_free(out);
-  bson_destroy(&find);
+  bool ok = mig_writes_new(w, c->step->def->name, collection, MIG_WRITES_UPDATE, &c->out, err) &&
+            mig_batch_read(w, collection, ids, &fields, add_statement, c, err) && mig_writes_send(c->out, err);
+  mig_writes_free(c->out);
+  c->out = NULL;
+  bson_destroy(&fields);
   return ok;
 }
 
 static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   bson_t *filter = copyable(step);
   mig_batch batch = mig_step_batch(step, filter);
-  copying c = {step, filter};
+  copying c = {step, filter, NULL};
   bool ok = paths_are_plain(step, w, err);
   if (ok && mig_caps_has(w->caps, MIG_CAP_UPDATE_PIPELINE))
     ok = copy_on_server(step, w, &batch, err);

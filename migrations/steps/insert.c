@@ -132,7 +132,7 @@ static bool run_keyed(const mig_step *step, mig_work *w, const bson_t *documents
   mig_writes *out = NULL;
   bson_iter_t it;
   bson_t doc;
-  bool ok = mig_writes_new(w, "insert", mig_step_str(step, "collection"), true, &out, err);
+  bool ok = mig_writes_new(w, "insert", mig_step_str(step, "collection"), MIG_WRITES_UPSERT, &out, err);
   ok = ok && bson_iter_init(&it, documents);
   while (ok && bson_iter_next(&it)) ok = mig_bson_iter_doc(&it, &doc) && add_upsert(step, &doc, out, err);
   ok = ok && mig_writes_send(out, err);

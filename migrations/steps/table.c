@@ -8,13 +8,21 @@
   X(copy_field)                                                                                                        \
   X(transform)                                                                                                         \
   X(update)                                                                                                            \
+  X(bulk_update)                                                                                                       \
   X(delete)                                                                                                            \
   X(insert)                                                                                                            \
+  X(remove_duplicates)                                                                                                 \
+  X(sanitize_strings)                                                                                                  \
+  X(update_references)                                                                                                 \
   X(create_index)                                                                                                      \
+  X(create_unique_constraint)                                                                                          \
   X(drop_index)                                                                                                        \
   X(create_collection)                                                                                                 \
   X(drop_collection)                                                                                                   \
   X(rename_collection)                                                                                                 \
+  X(migrate_collection)                                                                                                \
+  X(archive_documents)                                                                                                 \
+  X(set_validator)                                                                                                     \
   X(command)
 
 #define DECLARE(name) extern const mig_step_def mig_step_##name;

@@ -209,7 +209,7 @@ static bool transform_batch(void *arg, mig_work *w, const bson_t *ids, uint32_t 
   mig_cursor *before = NULL, *after = NULL;
   mig_writes *out = NULL;
   bson_t *read = aggregation(step, ids, false), *compute = aggregation(step, ids, true);
-  bool ok = mig_writes_new(w, "transform", mig_step_str(step, "collection"), false, &out, err) &&
+  bool ok = mig_writes_new(w, "transform", mig_step_str(step, "collection"), MIG_WRITES_UPDATE, &out, err) &&
             mig_db_query(w->db, read, &before, err) && mig_db_query(w->db, compute, &after, err) &&
             pair_up(step, w, before, after, out, err) && mig_writes_send(out, err);
   mig_cursor_close(after);
