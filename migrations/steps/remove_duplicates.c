@@ -6,7 +6,7 @@
  * The server tells the groups (_ids only, in any order: not every server keeps a sort through $group), then which of a
  * group comes first; the others are removed if they still have the value that was read.
  */
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "migrations/steps/common.h"
@@ -87,29 +87,51 @@ static bson_t *keep_order(const mig_step *step) {
 typedef struct removal {
   const mig_step *step;
   mig_work *w;
-  const bson_t *order;
   mig_writes *out;
-  int64_t groups, removed;
+  int64_t groups, removed, total;
+  char what[300]; /* for progress */
 } removal;
 
+static bool remove_some(removal *r, const mig_group *group, const bson_t *ids, uint32_t count, mig_error *err) {
+  bson_t *q = mig_group_query(r->step, group, ids);
+  bool ok = mig_writes_delete(r->out, q, count, err);
+  bson_destroy(q);
+  r->removed += count;
+  mig_progress(r->w->observer, r->what, (uint64_t)r->removed, (uint64_t)r->total);
+  return ok;
+}
+
+/* A large group in several statements, so that there is a checkpoint between them. */
 static bool remove_group(void *arg, const mig_group *group, const bson_t *ids_but_one, mig_error *err) {
   removal *r = arg;
-  int64_t n = bson_count_keys(ids_but_one);
-  bson_t *q = mig_group_query(r->step, group, ids_but_one);
-  bool ok = mig_writes_delete(r->out, q, n, err);
-  bson_destroy(q);
+  bson_iter_t it;
+  bson_t *ids = bson_new();
+  uint32_t n = 0, most = mig_batch_documents(r->w);
+  bool ok = bson_iter_init(&it, ids_but_one);
+  while (ok && bson_iter_next(&it)) {
+    char buffer[16];
+    const char *key;
+    bson_uint32_to_string(n++, &key, buffer, sizeof buffer);
+    bson_append_iter(ids, key, -1, &it);
+    if (n < most) continue;
+    ok = remove_some(r, group, ids, n, err);
+    bson_reinit(ids);
+    n = 0;
+  }
+  ok = ok && (n == 0 || remove_some(r, group, ids, n, err));
+  bson_destroy(ids);
   r->groups++;
-  r->removed += n;
-  mig_progress(r->w->observer, "removeDuplicates", (uint64_t)r->removed, 0);
   return ok;
 }
 
 static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   const char *collection = mig_step_str(step, "collection");
   bson_t *order = keep_order(step);
-  removal r = {.step = step, .w = w, .order = order};
+  removal r = {.step = step, .w = w};
   mig_group_sizes sizes;
+  snprintf(r.what, sizeof r.what, "removeDuplicates %s", collection);
   bool ok = mig_group_measure(step, w, &sizes, err);
+  r.total = sizes.superfluous;
   if (ok && sizes.largest > MIG_GROUP_LARGEST) {
     ok = mig_fail(err, MIG_E_FAILED, "removeDuplicates %s.%s: %lld documents share one value", mig_db_name(w->db),
                   collection, (long long)sizes.largest);
