@@ -86,6 +86,7 @@ typedef struct mig_settings {
   const char *migrations;            /* folder of migration files */
   const char *store;                 /* folder of snapshots; made when needed */
   const char *by;                    /* who: recorded in the ledger; NULL: the user's name */
+  const char *const *metadata;       /* "key=value", NULL-terminated: recorded beside the file's own; may be NULL */
   int64_t lease_ttl_ms;              /* 0: 30 minutes */
   int64_t txn_max_documents;         /* 0: 10000; more than that and `auto` runs without a transaction */
   bool no_snapshot;                  /* allows migrations that say "snapshot": "off" to run without one */
@@ -147,6 +148,7 @@ typedef struct mig_down_options {
   const char *only; /* just this one */
   const char *to;   /* everything applied after this name or version */
   int64_t steps;    /* so many, newest first; 0 with nothing else: 1 */
+  bool batch;       /* all that the newest mig_up() applied */
   bool all;
   bool dry_run;
 } mig_down_options;
@@ -154,6 +156,9 @@ typedef struct mig_down_options {
 /* MIG_OK also when there was nothing to do. *ran (may be NULL) counts migrations applied or reverted. */
 bool mig_up(mig_engine *m, const mig_up_options *options, const mig_listener *listener, int64_t *ran, mig_error *err);
 bool mig_down(mig_engine *m, const mig_down_options *options, const mig_listener *listener, int64_t *ran,
+              mig_error *err);
+/* Down, and up again in the old order, under one lease. A migration that fails on the way up stays reverted. */
+bool mig_redo(mig_engine *m, const mig_down_options *options, const mig_listener *listener, int64_t *ran,
               mig_error *err);
 /* Finishes or undoes what an interrupted run left. *settled (may be NULL) counts the runs. */
 bool mig_recover(mig_engine *m, const mig_listener *listener, int64_t *settled, mig_error *err);

@@ -49,6 +49,7 @@ static void release(mig_cli *cli) {
   mig_free(cli->by);
   mig_free(cli->args);
   mig_free(cli->only);
+  mig_free(cli->meta);
 }
 
 int mig_cli_main(int argc, char **argv) {

@@ -29,7 +29,7 @@ struct mig_cli {
   const char *opt[OPT_COUNT]; /* values as given; "" for a flag; NULL when absent */
   const char **args;
   int arg_count;
-  const char **only; /* values of the repeated option --only, NULL-terminated; NULL when absent */
+  const char **only, **meta; /* values of the repeated options --only and --meta, NULL-terminated; NULL when absent */
   char *config_path;
   bson_t *config;                    /* mig.json; NULL when there is none */
   char *uri, *db, *dir, *store, *by; /* settled: flag > environment > mig.json > default */
@@ -41,6 +41,11 @@ struct mig_cli {
 };
 
 extern const mig_command mig_commands[]; /* ends with a row without a name */
+
+typedef struct mig_alias {
+  const char *name, *command; /* what people coming from elsewhere type, and what it is here */
+} mig_alias;
+extern const mig_alias mig_aliases[]; /* ends with a row without a name */
 
 int mig_cli_main(int argc, char **argv);
 

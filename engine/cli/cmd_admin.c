@@ -1,6 +1,5 @@
 /* lock-status, force-unlock, doctor. */
 #include "cli/commands.h"
-#include "run/mark.h"
 
 #include "base/fs.h"
 
@@ -50,23 +49,6 @@ bool cmd_force_unlock(mig_cli *cli, mig_error *err) {
     cli_print(cli, "it was free\n");
   else if (ok)
     cli_print(cli, "taken from %s, process %lld; now run `mig recover`\n", was.host, (long long)was.pid);
-  mig_close(e);
-  return ok;
-}
-
-bool cmd_mark(mig_cli *cli, mig_error *err) {
-  mig_engine *e = NULL;
-  bool applied = cli->opt[OPT_APPLIED] != NULL;
-  if (applied == (cli->opt[OPT_PENDING] != NULL)) {
-    mig_fail(err, MIG_E_USAGE, "mark needs one of --applied and --pending");
-    return mig_hint(err, "nothing is run: say only what is already true of the data");
-  }
-  if (!cli->opt[OPT_WHY]) {
-    mig_fail(err, MIG_E_USAGE, "mark needs --why");
-    return mig_hint(err, "the reason stands in the ledger and in the history");
-  }
-  bool ok = mig_cli_open(cli, &e, err) && mig_mark(e, cli->args[0], applied, cli->opt[OPT_WHY], err);
-  if (ok) cli_print(cli, "%s is recorded as %s\n", cli->args[0], applied ? "applied" : "pending");
   mig_close(e);
   return ok;
 }

@@ -88,6 +88,8 @@ bool cmd_help(mig_cli *cli, mig_error *err) {
     snprintf(left, sizeof left, "%s %s", c->name, c->arguments);
     cli_print(cli, "  %-28s %s\n", left, c->help);
   }
+  for (const mig_alias *a = mig_aliases; a->name; a++)
+    cli_print(cli, "  %-28s the same as `mig %s`\n", a->name, a->command);
   cli_print(cli, "\ngeneral options:\n");
   for (int i = 0; i <= OPT_GENERAL_LAST; i++) show_option(cli, i);
   cli_print(

@@ -2,8 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "run/emergency.h"
-#include "run/select.h"
+#include "run/board.h"
 #include "validators/guard.h"
 
 bool cmd_list(mig_cli *cli, mig_error *err) {
@@ -29,97 +28,132 @@ bool cmd_list(mig_cli *cli, mig_error *err) {
   return true;
 }
 
-static const char *problem_of(const mig_finding *f) {
-  if (f->status == MIG_STATUS_RUNNING) return "interrupted or still running: see `mig lock-status`, then `mig recover`";
-  if (f->modified) return "the file was modified after it was applied: put it back and write a new migration";
-  if (f->missing) return "the file is missing: put it back (its `down` and its history need it)";
-  if (f->out_of_order) return "a later migration is applied already: `mig up` will run this one after it";
-  return NULL;
+/* Column widths: as wide as the widest, so that a short board stays short. */
+typedef struct widths {
+  int status, version, name;
+} widths;
+
+static void widen(int *width, const char *text) {
+  int n = (int)strlen(text);
+  if (n > *width) *width = n > 60 ? 60 : n;
 }
 
-static void show_finding(mig_cli *cli, const mig_finding *f) {
+static void upper(const char *text, char out[static 16]) {
+  size_t i = 0;
+  for (; text[i] && i < 15; i++) out[i] = (char)(text[i] >= 'a' && text[i] <= 'z' ? text[i] - 32 : text[i]);
+  out[i] = 0;
+}
+
+static int64_t when_of(const mig_finding *f) {
+  if (!f->entry) return 0;
+  if (f->status == MIG_STATUS_RUNNING) return f->entry->run.started_unix_ms;
+  if (f->status == MIG_STATUS_FAILED) return f->entry->updated_unix_ms;
+  return f->status == MIG_STATUS_REVERTED ? f->entry->reverted_unix_ms : f->entry->applied_unix_ms;
+}
+
+/* What took place last; an entry of old may have its data restored from the snapshot of a failed `down`. */
+static const char *restored_from(const mig_entry *e) {
+  return e->run.snapshot.id ? e->run.snapshot.id : e->snapshot.id;
+}
+
+static void json_row(mig_cli *cli, const mig_board_row *row) {
+  const mig_finding *f = &row->finding;
   const mig_entry *e = f->entry;
-  const char *name = f->migration ? f->migration->name : e->name;
-  const char *version = f->migration ? f->migration->version : e->version ? e->version : "";
-  const char *problem = problem_of(f);
+  bson_t line = BSON_INITIALIZER;
+  BSON_APPEND_UTF8(&line, "migration", row->name);
+  BSON_APPEND_UTF8(&line, "version", row->version);
+  BSON_APPEND_UTF8(&line, "status", mig_status_name(f->status));
+  if (when_of(f) && f->status != MIG_STATUS_RUNNING && f->status != MIG_STATUS_FAILED)
+    BSON_APPEND_DATE_TIME(&line, f->status == MIG_STATUS_REVERTED ? "revertedAt" : "appliedAt", when_of(f));
+  if (e) BSON_APPEND_INT64(&line, "duration", e->duration_ms);
+  if (e && e->batch) BSON_APPEND_INT64(&line, "batch", e->batch);
+  if (e && e->applied_by) BSON_APPEND_UTF8(&line, "by", e->applied_by);
+  if (e && e->error) BSON_APPEND_UTF8(&line, "error", e->error);
+  if (e) BSON_APPEND_BOOL(&line, "restored", e->restored);
+  if (e && e->snapshot.id) BSON_APPEND_UTF8(&line, "snapshot", e->snapshot.id);
+  if (f->status == MIG_STATUS_RUNNING) {
+    BSON_APPEND_UTF8(&line, "phase", mig_phase_name(e->run.phase));
+    BSON_APPEND_BOOL(&line, "going", row->going);
+  }
+  if (row->problem[0]) BSON_APPEND_UTF8(&line, "problem", row->problem);
+  cli_json(cli, &line);
+  bson_destroy(&line);
+}
+
+static void show_row(mig_cli *cli, const mig_board_row *row, const widths *w) {
+  const mig_finding *f = &row->finding;
+  const mig_entry *e = f->entry;
   const char *color = f->status == MIG_STATUS_APPLIED ? "green" : f->status == MIG_STATUS_PENDING ? "dim" : "yellow";
   char when[32], duration[40], status[16];
-  int64_t at = !e ? 0 : f->status == MIG_STATUS_REVERTED ? e->reverted_unix_ms : e->applied_unix_ms;
-  cli_local_time(at, when);
-  cli_duration(e ? e->duration_ms : 0, duration);
-  snprintf(status, sizeof status, "%s", mig_status_name(f->status));
-  for (char *p = status; *p; p++) *p = (char)(*p - 32);
   if (cli->json) {
-    bson_t line = BSON_INITIALIZER;
-    BSON_APPEND_UTF8(&line, "migration", name);
-    BSON_APPEND_UTF8(&line, "version", version);
-    BSON_APPEND_UTF8(&line, "status", mig_status_name(f->status));
-    if (at) BSON_APPEND_DATE_TIME(&line, f->status == MIG_STATUS_REVERTED ? "revertedAt" : "appliedAt", at);
-    if (e) BSON_APPEND_INT64(&line, "duration", e->duration_ms);
-    if (e && e->error) BSON_APPEND_UTF8(&line, "error", e->error);
-    if (e) BSON_APPEND_BOOL(&line, "restored", e->restored);
-    if (e && e->snapshot.id) BSON_APPEND_UTF8(&line, "snapshot", e->snapshot.id);
-    if (f->status == MIG_STATUS_RUNNING) BSON_APPEND_UTF8(&line, "phase", mig_phase_name(e->run.phase));
-    if (problem) BSON_APPEND_UTF8(&line, "problem", problem);
-    cli_json(cli, &line);
-    bson_destroy(&line);
+    json_row(cli, row);
     return;
   }
-  cli_print(cli, "%s%-8s%s | %-8s | %-36s | %s%s%s%s\n", cli_color(cli, color), status, cli_color(cli, "off"), version,
-            name, at ? when : "-", at ? " (" : "", at ? duration : "", at ? ")" : "");
+  cli_local_time(when_of(f), when);
+  if (!cli->verbose && when_of(f)) when[10] = 0; /* the day says enough */
+  cli_duration(e ? e->duration_ms : 0, duration);
+  upper(mig_status_name(f->status), status);
+  cli_print(cli, "%s%-*s%s | %-*s | %-*s | %s", cli_color(cli, color), w->status, status, cli_color(cli, "off"),
+            w->version, row->version, w->name, row->name, when);
+  if (when_of(f) && f->status != MIG_STATUS_RUNNING) cli_print(cli, " (%s)", duration);
+  if (f->status == MIG_STATUS_RUNNING) cli_print(cli, " %s", mig_phase_name(e->run.phase));
+  if (cli->verbose && e && e->applied_by) cli_print(cli, " by %s, batch %lld", e->applied_by, (long long)e->batch);
+  cli_print(cli, "\n");
   if (e && e->error && f->status != MIG_STATUS_APPLIED)
-    cli_print(cli, "         | %s%.300s%s\n", cli_color(cli, "red"), e->error, cli_color(cli, "off"));
+    cli_print(cli, "%*s | %s%.300s%s\n", w->status, "", cli_color(cli, "red"), e->error, cli_color(cli, "off"));
   if (e && e->restored)
-    cli_print(cli, "         | its data was restored%s%s\n", e->snapshot.id ? " from " : "",
-              e->snapshot.id ? e->snapshot.id : "");
-  if (problem) cli_print(cli, "         | %swarning:%s %s\n", cli_color(cli, "yellow"), cli_color(cli, "off"), problem);
+    cli_print(cli, "%*s | its data was restored%s%s\n", w->status, "", restored_from(e) ? " from " : "",
+              restored_from(e) ? restored_from(e) : "");
+  if (row->problem[0])
+    cli_print(cli, "%*s | %swarning:%s %s\n", w->status, "", cli_color(cli, "yellow"), cli_color(cli, "off"),
+              row->problem);
 }
 
-typedef struct totals {
-  int64_t by_status[5], problems;
-  bool restoring;
-} totals;
-
-static bool show_all(mig_cli *cli, mig_engine *e, totals *t, bool only_problems, mig_error *err) {
-  mig_ledger *ledger = NULL;
-  mig_finding *list = NULL;
-  size_t n = 0;
-  bool ok = mig_engine_folder(e, err) && mig_ledger_load(e->db, &ledger, err) &&
-            mig_select_all(e, ledger, &list, &n, err) && mig_emergency_pending(e->db, &t->restoring, err);
-  for (size_t i = 0; ok && i < n; i++) {
-    t->by_status[list[i].status]++;
-    if (problem_of(&list[i])) t->problems++;
-    if (!only_problems || problem_of(&list[i])) show_finding(cli, &list[i]);
+static void show_board(mig_cli *cli, const mig_board *b, bool only_problems) {
+  widths w = {0};
+  for (size_t i = 0; i < b->count; i++) {
+    widen(&w.status, mig_status_name(b->rows[i].finding.status));
+    widen(&w.version, b->rows[i].version);
+    widen(&w.name, b->rows[i].name);
   }
-  if (ok && t->restoring) {
-    t->problems++;
+  for (size_t i = 0; i < b->count; i++)
+    if (!only_problems || b->rows[i].problem[0]) show_row(cli, &b->rows[i], &w);
+  if (b->restore_waits)
     cli_print(cli, "%swarning:%s a restore by hand was interrupted: run `mig recover`\n", cli_color(cli, "yellow"),
               cli_color(cli, "off"));
-  }
-  mig_free(list);
-  mig_ledger_free(ledger);
-  return ok;
+}
+
+static void show_totals(mig_cli *cli, const mig_engine *e, const mig_board *b) {
+  const int64_t *n = b->by_status;
+  char duration[40];
+  bson_t *line =
+      BCON_NEW("applied", BCON_INT64(n[MIG_STATUS_APPLIED]), "pending", BCON_INT64(n[MIG_STATUS_PENDING]), "failed",
+               BCON_INT64(n[MIG_STATUS_FAILED]), "reverted", BCON_INT64(n[MIG_STATUS_REVERTED]), "unfinished",
+               BCON_INT64(n[MIG_STATUS_RUNNING]), "restoreInterrupted", BCON_BOOL(b->restore_waits));
+  cli_json(cli, line);
+  bson_destroy(line);
+  cli_duration(b->duration_ms, duration);
+  if (b->lease_live)
+    cli_print(cli, "the lease is held by %s, process %lld (%s)\n", b->lease.host, (long long)b->lease.pid,
+              b->lease.reason);
+  cli_print(cli, "%lld applied, %lld pending, %lld failed, %lld reverted, %lld unfinished on %s\n",
+            (long long)n[MIG_STATUS_APPLIED], (long long)n[MIG_STATUS_PENDING], (long long)n[MIG_STATUS_FAILED],
+            (long long)n[MIG_STATUS_REVERTED], (long long)n[MIG_STATUS_RUNNING], mig_db_label(e->db));
+  if (b->problems) cli_print(cli, "%lld warnings, ", (long long)b->problems);
+  cli_print(cli, "%s in all migrations applied\n", duration);
 }
 
 bool cmd_status(mig_cli *cli, mig_error *err) {
   mig_engine *e = NULL;
-  totals t = {0};
-  bool ok = mig_cli_open(cli, &e, err) && show_all(cli, e, &t, false, err);
+  mig_board b = {0};
+  bool ok = mig_cli_open(cli, &e, err) && mig_board_load(e, &b, err);
   if (ok) {
-    int64_t pending =
-        t.by_status[MIG_STATUS_PENDING] + t.by_status[MIG_STATUS_FAILED] + t.by_status[MIG_STATUS_REVERTED];
-    bson_t *line = BCON_NEW(
-        "applied", BCON_INT64(t.by_status[MIG_STATUS_APPLIED]), "pending", BCON_INT64(t.by_status[MIG_STATUS_PENDING]),
-        "failed", BCON_INT64(t.by_status[MIG_STATUS_FAILED]), "reverted", BCON_INT64(t.by_status[MIG_STATUS_REVERTED]),
-        "unfinished", BCON_INT64(t.by_status[MIG_STATUS_RUNNING]), "restoreInterrupted", BCON_BOOL(t.restoring));
-    cli_json(cli, line);
-    bson_destroy(line);
-    cli_print(cli, "%lld applied, %lld pending, %lld failed, %lld reverted, %lld unfinished on %s\n",
-              (long long)t.by_status[MIG_STATUS_APPLIED], (long long)t.by_status[MIG_STATUS_PENDING],
-              (long long)t.by_status[MIG_STATUS_FAILED], (long long)t.by_status[MIG_STATUS_REVERTED],
-              (long long)t.by_status[MIG_STATUS_RUNNING], mig_db_label(e->db));
-    if (cli->opt[OPT_EXIT_CODE] && (pending || t.problems || t.by_status[MIG_STATUS_RUNNING])) cli->exit_code = 6;
+    show_board(cli, &b, false);
+    show_totals(cli, e, &b);
+    bool all_applied = b.by_status[MIG_STATUS_APPLIED] == (int64_t)b.count;
+    if (cli->opt[OPT_EXIT_CODE] && (!all_applied || b.problems)) cli->exit_code = 6;
   }
+  mig_board_clear(&b);
   mig_close(e);
   return ok;
 }
@@ -133,20 +167,22 @@ static bool as_finding(mig_error *err) {
 bool cmd_validate(mig_cli *cli, mig_error *err) {
   mig_engine *e = NULL;
   mig_folder *folder = NULL;
-  totals t = {0};
+  mig_board b = {0};
   if (!mig_folder_load(cli->dir, mig_guard_check_syntax, &folder, err)) return as_finding(err);
   size_t files = folder->count;
   mig_folder_free(folder);
-  bool ok = mig_cli_open(cli, &e, err) && show_all(cli, e, &t, true, err);
-  if (ok && t.problems == 0) {
+  bool ok = mig_cli_open(cli, &e, err) && mig_board_load(e, &b, err);
+  if (ok) show_board(cli, &b, true);
+  if (ok && b.problems == 0) {
     const mig_listener quiet = {0};
     const mig_up_options o = {.dry_run = true};
     ok = mig_up(e, &o, &quiet, NULL, err) || as_finding(err);
   } else if (ok) {
-    ok = mig_fail(err, MIG_E_CHECK, "%lld problems were found in %s", (long long)t.problems, cli->dir);
+    ok = mig_fail(err, MIG_E_CHECK, "%lld problems were found in %s", (long long)b.problems, cli->dir);
     mig_hint(err, "each is named above with what to do");
   }
   if (ok) cli_print(cli, "%zu migrations, no problems\n", files);
+  mig_board_clear(&b);
   mig_close(e);
   return ok;
 }

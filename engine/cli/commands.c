@@ -1,6 +1,8 @@
 #include "cli/commands.h"
 
-#define RUNS (OPT_BIT(NO_SNAPSHOT) | OPT_BIT(TXN_MAX) | OPT_BIT(LEASE_MINUTES))
+#define RUNS (OPT_BIT(NO_SNAPSHOT) | OPT_BIT(TXN_MAX) | OPT_BIT(LEASE_MINUTES) | OPT_BIT(META))
+
+const mig_alias mig_aliases[] = {{"migrate", "up"}, {"dry-run", "plan"}, {0}};
 
 const mig_command mig_commands[] = {
     {"init", cmd_init, "", "make mig.json, the migrations folder and a first example", 0, 0, OPT_BIT(WORKFLOW)},
@@ -12,11 +14,15 @@ const mig_command mig_commands[] = {
      OPT_BIT(TO) | OPT_BIT(STEPS) | OPT_BIT(DRY_RUN) | OPT_BIT(CONTINUE) | RUNS},
     {"run", cmd_run, "NAME", "apply just this migration", 1, 1, OPT_BIT(DRY_RUN) | RUNS},
     {"down", cmd_down, "[NAME]", "revert the newest migration (or NAME, or several)", 0, 1,
-     OPT_BIT(STEPS) | OPT_BIT(TO) | OPT_BIT(ALL) | OPT_BIT(DRY_RUN) | RUNS},
+     OPT_BIT(STEPS) | OPT_BIT(TO) | OPT_BIT(BATCH) | OPT_BIT(ALL) | OPT_BIT(DRY_RUN) | RUNS},
+    {"rollback", cmd_rollback, "[VERSION]", "revert the migration of this version (without: the newest)", 0, 1,
+     OPT_BIT(DRY_RUN) | RUNS},
+    {"redo", cmd_redo, "[NAME]", "revert the newest migration (or NAME, or several) and apply it again", 0, 1,
+     OPT_BIT(STEPS) | OPT_BIT(TO) | OPT_BIT(BATCH) | OPT_BIT(DRY_RUN) | RUNS},
     {"validate", cmd_validate, "", "checksums, missing and modified files, order, guards; exit 6 if anything is wrong",
      0, 0, 0},
     {"history", cmd_history, "[NAME]", "every attempt, newest first", 0, 1,
-     OPT_BIT(STATUS) | OPT_BIT(LIMIT) | OPT_BIT(PAGE)},
+     OPT_BIT(STATUS) | OPT_BIT(DIRECTION) | OPT_BIT(SINCE) | OPT_BIT(LIMIT) | OPT_BIT(PAGE)},
     {"snapshot create", cmd_snapshot_create, "", "copy the database (or --only some collections) into the store", 0, 0,
      OPT_BIT(ONLY)},
     {"snapshot list", cmd_snapshot_list, "", "the snapshots in the store", 0, 0, 0},
@@ -31,7 +37,11 @@ const mig_command mig_commands[] = {
      OPT_BIT(ONLY) | OPT_BIT(STRATEGY) | OPT_BIT(DRY_RUN) | OPT_BIT(NO_SAFETY) | OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
     {"recover", cmd_recover, "", "finish or undo an interrupted run", 0, 0, OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
     {"mark", cmd_mark, "NAME", "record by hand that a migration is applied or pending; nothing is run", 1, 1,
-     OPT_BIT(APPLIED) | OPT_BIT(PENDING) | OPT_BIT(WHY)},
+     OPT_BIT(APPLIED) | OPT_BIT(PENDING) | OPT_BIT(WHY) | OPT_BIT(META)},
+    {"record", cmd_record, "NAME", "record by hand that a migration is applied; nothing is run", 1, 1,
+     OPT_BIT(WHY) | OPT_BIT(META)},
+    {"baseline", cmd_baseline, "VERSION", "record all up to and with this one as applied; nothing is run", 1, 1,
+     OPT_BIT(WHY) | OPT_BIT(META)},
     {"lock-status", cmd_lock_status, "", "who holds the lease", 0, 0, 0},
     {"force-unlock", cmd_force_unlock, "", "take the lease away from its holder", 0, 0, OPT_BIT(CONFIRM)},
     {"doctor", cmd_doctor, "", "check server, rights, store and ledger; try what the server really does", 0, 0, 0},

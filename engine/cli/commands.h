@@ -16,8 +16,12 @@ bool cmd_plan(mig_cli *cli, mig_error *err);    /* cmd_run.c */
 bool cmd_up(mig_cli *cli, mig_error *err);
 bool cmd_run(mig_cli *cli, mig_error *err);
 bool cmd_down(mig_cli *cli, mig_error *err);
+bool cmd_rollback(mig_cli *cli, mig_error *err);
+bool cmd_redo(mig_cli *cli, mig_error *err);
 bool cmd_recover(mig_cli *cli, mig_error *err);
-bool cmd_mark(mig_cli *cli, mig_error *err);            /* cmd_admin.c */
+bool cmd_mark(mig_cli *cli, mig_error *err); /* cmd_mark.c */
+bool cmd_record(mig_cli *cli, mig_error *err);
+bool cmd_baseline(mig_cli *cli, mig_error *err);
 bool cmd_snapshot_create(mig_cli *cli, mig_error *err); /* cmd_snapshot.c */
 bool cmd_snapshot_list(mig_cli *cli, mig_error *err);
 bool cmd_snapshot_show(mig_cli *cli, mig_error *err);

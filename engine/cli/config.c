@@ -134,6 +134,7 @@ bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err) {
                            .migrations = cli->dir,
                            .store = cli->store,
                            .by = cli->by,
+                           .metadata = cli->meta,
                            .txn_max_documents = txn,
                            .lease_ttl_ms = minutes * 60000,
                            .no_snapshot = cli->opt[OPT_NO_SNAPSHOT] != NULL,

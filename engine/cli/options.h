@@ -19,6 +19,7 @@
   X(VERSION, "version", NULL, "the version")                                                                           \
   X(TO, "to", "NAME", "up to (down: back to) this migration or version")                                               \
   X(STEPS, "steps", "N", "at most N migrations")                                                                       \
+  X(BATCH, "batch", NULL, "all that the newest `mig up` applied")                                                      \
   X(ALL, "all", NULL, "all of them")                                                                                   \
   X(DRY_RUN, "dry-run", NULL, "plan and check only; nothing is written")                                               \
   X(CONTINUE, "continue-on-error", NULL, "after a clean failure go on with the next migration")                        \
@@ -27,6 +28,8 @@
   X(LEASE_MINUTES, "lease-minutes", "N", "how long the lease is held without a refresh (default 30)")                  \
   X(EXIT_CODE, "exit-code", NULL, "exit 6 when something is pending or wrong")                                         \
   X(STATUS, "status", "OUTCOME", "only events with this outcome")                                                      \
+  X(DIRECTION, "direction", "up|down|restore", "only events of this direction")                                        \
+  X(SINCE, "since", "DATE|AGE", "only events since then: 2026-01-15, 2026-01-15T10:30Z, 12h, 7d")                      \
   X(LIMIT, "limit", "N", "so many a page (default 20)")                                                                \
   X(PAGE, "page", "N", "which page (default 1)")                                                                       \
   X(TEMPLATE, "template", "NAME", "what the new file starts from")                                                     \
@@ -37,6 +40,7 @@
   X(APPLIED, "applied", NULL, "record it as applied")                                                                  \
   X(PENDING, "pending", NULL, "record it as pending")                                                                  \
   X(WHY, "why", "TEXT", "the reason, for the ledger and the history")                                                  \
+  X(META, "meta", "KEY=VALUE", "recorded with the run in ledger and history; may be repeated")                         \
   X(CONFIRM, "confirm", NULL, "yes, take the lease away from its holder")                                              \
   X(KEEP_LAST, "keep-last", "N", "keep the newest N snapshots")                                                        \
   X(KEEP_DAILY, "keep-daily", "N", "keep the newest of each of the last N days that have one")                         \

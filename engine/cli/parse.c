@@ -29,14 +29,14 @@ static bool unknown_option(const char *word, size_t size, mig_error *err) {
   return near ? mig_hint(err, "did you mean --%s?", near) : mig_hint(err, "mig help lists them");
 }
 
-static bool take_only(mig_cli *cli, const char *value, mig_error *err) {
+static bool take_more(const char ***list, const char *value, mig_error *err) {
   size_t n = 0;
-  while (cli->only && cli->only[n]) n++;
-  const char **grown = mig_realloc(cli->only, (n + 2) * sizeof *grown);
+  while (*list && (*list)[n]) n++;
+  const char **grown = mig_realloc(*list, (n + 2) * sizeof *grown);
   if (!grown) return mig_no_memory(err, "arguments");
   grown[n] = value;
   grown[n + 1] = NULL;
-  cli->only = grown;
+  *list = grown;
   return true;
 }
 
@@ -52,14 +52,16 @@ static bool take_option(mig_cli *cli, int argc, char **argv, int *i, mig_error *
     mig_fail(err, MIG_E_USAGE, "--%s needs a value: %s", row->name, row->takes);
     return mig_why(err, "%s", row->help);
   }
-  if (option != OPT_ONLY && cli->opt[option] && row->takes)
-    return mig_fail(err, MIG_E_USAGE, "--%s is given twice", row->name);
+  const char ***list = option == OPT_ONLY ? &cli->only : option == OPT_META ? &cli->meta : NULL;
+  if (!list && cli->opt[option] && row->takes) return mig_fail(err, MIG_E_USAGE, "--%s is given twice", row->name);
   cli->opt[option] = value;
-  return option != OPT_ONLY || take_only(cli, value, err);
+  return !list || take_more(list, value, err);
 }
 
 const mig_command *mig_command_find(const char *first, const char *second, int *words) {
   const mig_command *one = NULL;
+  for (const mig_alias *a = mig_aliases; a->name; a++)
+    if (strcmp(a->name, first) == 0) first = a->command;
   for (const mig_command *c = mig_commands; c->name; c++) {
     size_t n = strlen(first);
     if (second && strncmp(c->name, first, n) == 0 && c->name[n] == ' ' && strcmp(c->name + n + 1, second) == 0) {
@@ -73,12 +75,13 @@ const mig_command *mig_command_find(const char *first, const char *second, int *
 }
 
 static bool unknown_command(const mig_cli *cli, mig_error *err) {
-  const char *names[64], *near;
+  const char *names[128], *near;
   size_t n = 0;
   char both[120];
   snprintf(both, sizeof both, "%.50s%s%.50s", cli->args[0], cli->arg_count > 1 ? " " : "",
            cli->arg_count > 1 ? cli->args[1] : "");
-  for (const mig_command *c = mig_commands; c->name && n < 63; c++) names[n++] = c->name;
+  for (const mig_command *c = mig_commands; c->name && n < 120; c++) names[n++] = c->name;
+  for (const mig_alias *a = mig_aliases; a->name && n < 127; a++) names[n++] = a->name;
   names[n] = NULL;
   near = mig_name_nearest(both, names);
   if (!near) near = mig_name_nearest(cli->args[0], names);

@@ -51,7 +51,8 @@ static bool record_failure(mig_attempt *a, mig_status status, bool restored, mig
   BSON_APPEND_UTF8(&set, "error", text);
   BSON_APPEND_BOOL(&set, "restored", restored);
   BSON_APPEND_INT64(&set, "duration", mig_now_unix_ms() - a->result.started_unix_ms);
-  append_snapshot(&set, "snapshot", &a->snapshot);
+  /* after a failed `down` it is still the snapshot from before `up` that takes the migration back */
+  if (a->plan->direction == MIG_UP) append_snapshot(&set, "snapshot", &a->snapshot);
   bool ok = false;
   for (int attempt = 0; attempt < 4 && !ok; attempt++) {
     if (attempt) mig_sleep_ms(300 << attempt);
@@ -102,6 +103,7 @@ static void add_event(mig_attempt *a) {
   BSON_APPEND_UTF8(&event, "transaction", r->transaction);
   BSON_APPEND_UTF8(&event, "by", a->e->settings.by);
   BSON_APPEND_UTF8(&event, "host", host.name);
+  BSON_APPEND_DOCUMENT(&event, "metadata", a->metadata);
   append_opt(&event, "error", text[0] ? text : NULL);
   append_opt(&event, "snapshot", a->snapshot.id);
   if (a->displaced_path) BSON_APPEND_UTF8(&event, "displaced", a->displaced_path);
@@ -249,6 +251,7 @@ bool mig_attempt_run(mig_engine *e, const mig_plan *plan, mig_status was, int64_
   mig_result *r = &a->result;
   memset(a, 0, sizeof *a);
   *a = (mig_attempt){.e = e, .plan = plan, .was = was, .batch = batch};
+  a->metadata = mig_engine_metadata(e, plan->migration);
   a->key = (mig_run_key){.name = plan->migration->name, .fence = mig_lease_fence(e->lease)};
   *r = (mig_result){.name = plan->migration->name,
                     .version = plan->migration->version,
@@ -263,7 +266,8 @@ bool mig_attempt_run(mig_engine *e, const mig_plan *plan, mig_status was, int64_
                            .direction = plan->direction,
                            .was = was,
                            .transaction = plan->transaction == MIG_TXN_USED,
-                           .by = e->settings.by};
+                           .by = e->settings.by,
+                           .metadata = plan->direction == MIG_UP ? a->metadata : NULL};
   bool begun = mig_uuid(a->key.id, &a->error) && mig_checkpoint(&e->work, &a->error) &&
                mig_ledger_begin(e->db, &a->key, &begin, &a->error);
   bool ok = begun && mig_checks_run(e, "guard", plan->guards, NULL, &a->error);
@@ -291,5 +295,7 @@ bool mig_attempt_run(mig_engine *e, const mig_plan *plan, mig_status was, int64_
 void mig_attempt_clear(mig_attempt *a) {
   mig_snapshot_info_clear(&a->snapshot);
   mig_free(a->displaced_path);
+  if (a->metadata) bson_destroy(a->metadata);
+  a->metadata = NULL;
   a->displaced_path = NULL;
 }

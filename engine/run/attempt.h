@@ -18,6 +18,7 @@ typedef struct mig_attempt {
   mig_snapshot_info snapshot; /* zero when none was taken */
   mig_status was;
   int64_t batch;
+  bson_t *metadata;  /* the file's and the run's */
   mig_result result; /* filled on the way; texts are borrowed from here and the plan */
   mig_error error;
   char *displaced_path;

@@ -23,6 +23,42 @@ static bool copy_settings(const mig_settings *in, mig_settings *out, mig_error *
   return (out->migrations && out->store && out->by) || mig_no_memory(err, "settings");
 }
 
+static bool refuse_metadata(const char *pair, const char *why, mig_error *err) {
+  mig_fail(err, MIG_E_USAGE, "\"%.80s\" cannot be metadata", pair);
+  mig_why(err, "%s", why);
+  return mig_hint(err, "metadata is KEY=VALUE, such as ticket=OPS-17");
+}
+
+static bool read_metadata(mig_engine *e, mig_error *err) {
+  const char *const *pairs = e->settings.metadata;
+  e->settings.metadata = NULL; /* the caller's; ours is the document */
+  e->metadata = bson_new();
+  for (; pairs && *pairs; pairs++) {
+    const char *equals = strchr(*pairs, '=');
+    size_t size = equals ? (size_t)(equals - *pairs) : 0;
+    char key[101];
+    if (size == 0 || size >= sizeof key) return refuse_metadata(*pairs, "there is no key in front of a \"=\"", err);
+    memcpy(key, *pairs, size);
+    key[size] = 0;
+    if (key[0] == '$' || strchr(key, '.'))
+      return refuse_metadata(*pairs, "a key has no \"$\" in front and no \".\"", err);
+    if (bson_has_field(e->metadata, key)) return refuse_metadata(*pairs, "this key is given twice", err);
+    if (!bson_utf8_validate(*pairs, strlen(*pairs), false)) return refuse_metadata(key, "it is not UTF-8", err);
+    BSON_APPEND_UTF8(e->metadata, key, equals + 1);
+  }
+  return true;
+}
+
+bson_t *mig_engine_metadata(const mig_engine *e, const mig_migration *m) {
+  bson_t *out = bson_new();
+  bson_iter_t it;
+  if (m && bson_iter_init(&it, m->metadata))
+    while (bson_iter_next(&it))
+      if (!bson_has_field(e->metadata, bson_iter_key(&it))) bson_append_iter(out, bson_iter_key(&it), -1, &it);
+  bson_concat(out, e->metadata);
+  return out;
+}
+
 static bool checkpoint(void *arg, mig_error *err) {
   mig_engine *e = arg;
   if (e->settings.stop && *e->settings.stop && !e->undoing) {
@@ -48,7 +84,7 @@ bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
   mig_engine *e = mig_alloc(sizeof *e);
   if (!e) return mig_no_memory(err, "engine");
   const mig_db_options options = {.uri = settings->uri, .database = settings->database};
-  bool ok = copy_settings(settings, &e->settings, err) && mig_db_open(&options, &e->db, err) &&
+  bool ok = copy_settings(settings, &e->settings, err) && read_metadata(e, err) && mig_db_open(&options, &e->db, err) &&
             mig_caps_probe(e->db, MIG_PROBE_READ, &e->caps, err) && reconnect_if_retryable(e, err);
   if (!ok) {
     mig_close(e);
@@ -66,6 +102,7 @@ void mig_close(mig_engine *e) {
   mig_folder_free(e->folder);
   mig_store_close(e->store);
   mig_db_close(e->db);
+  if (e->metadata) bson_destroy(e->metadata);
   mig_free((char *)(uintptr_t)e->settings.migrations);
   mig_free((char *)(uintptr_t)e->settings.store);
   mig_free((char *)(uintptr_t)e->settings.by);

@@ -22,13 +22,16 @@ struct mig_engine {
   mig_folder *folder;
   mig_lease *lease;
   mig_work work;
-  bool undoing; /* while data is put back a (first) signal does not stop us */
+  bson_t *metadata; /* settings.metadata as a document */
+  bool undoing;     /* while data is put back a (first) signal does not stop us */
 };
 
 bool mig_engine_folder(mig_engine *e, mig_error *err);                   /* loads the migrations once */
 bool mig_engine_store(mig_engine *e, mig_error *err);                    /* opens the store, makes the folder */
 bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err); /* lease, capabilities, ledger */
 void mig_engine_unlock(mig_engine *e);
+/* The file's metadata (m may be NULL) with that of the settings on top; for bson_destroy. */
+bson_t *mig_engine_metadata(const mig_engine *e, const mig_migration *m);
 const mig_observer *mig_engine_observer(const mig_engine *e);
 /* MIG_E_UNFINISHED when the ledger, or (restores) the journal of a restore by hand, shows an interrupted run. */
 bool mig_engine_refuse_unfinished(mig_engine *e, bool restores, mig_error *err);

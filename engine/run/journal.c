@@ -49,28 +49,44 @@ static void append_opt(bson_t *set, const char *key, const char *text) {
   if (text) BSON_APPEND_UTF8(set, key, text);
 }
 
+void mig_ledger_describe(bson_t *set, const mig_migration *m) {
+  append_opt(set, "version", m->version);
+  append_opt(set, "description", m->description);
+  append_opt(set, "author", m->author);
+  BSON_APPEND_UTF8(set, "kind", "declarative");
+  BSON_APPEND_BOOL(set, "reversible", m->reversible);
+}
+
+/* An entry has every field from its first day on: those that `set` does not give are null. */
+static void append_new(bson_t *change, const bson_t *set, int64_t now) {
+  static const char *const fields[] = {"version",  "description", "author",    "kind",       "reversible", "batch",
+                                       "checksum", "appliedAt",   "appliedBy", "revertedAt", "revertedBy", "duration",
+                                       "error",    "restored",    "snapshot",  "metadata",   NULL};
+  bson_t fresh;
+  BSON_APPEND_DOCUMENT_BEGIN(change, "$setOnInsert", &fresh);
+  for (const char *const *f = fields; *f; f++)
+    if (!bson_has_field(set, *f)) BSON_APPEND_NULL(&fresh, *f);
+  BSON_APPEND_DATE_TIME(&fresh, "createdAt", now);
+  bson_append_document_end(change, &fresh);
+}
+
 bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *b, mig_error *err) {
   const mig_migration *m = b->migration;
   int64_t now = 0, matched = 0;
   mig_host host;
   mig_host_self(&host);
   if (!mig_db_server_now(db, &now, err)) return false;
-  bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER, set, run, on_insert, not_running;
+  bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER, set = BSON_INITIALIZER, run, not_running;
   BSON_APPEND_UTF8(&filter, "name", m->name);
   BSON_APPEND_DOCUMENT_BEGIN(&filter, "status", &not_running);
   BSON_APPEND_UTF8(&not_running, "$ne", mig_status_name(MIG_STATUS_RUNNING));
   bson_append_document_end(&filter, &not_running);
   append_fence(&filter, key->fence);
 
-  BSON_APPEND_DOCUMENT_BEGIN(&change, "$set", &set);
   BSON_APPEND_UTF8(&set, "status", mig_status_name(MIG_STATUS_RUNNING));
-  append_opt(&set, "version", m->version);
-  append_opt(&set, "description", m->description);
-  append_opt(&set, "author", m->author);
-  BSON_APPEND_UTF8(&set, "kind", "declarative");
-  BSON_APPEND_BOOL(&set, "reversible", m->reversible);
+  mig_ledger_describe(&set, m);
   if (b->direction == MIG_UP) BSON_APPEND_UTF8(&set, "checksum", m->checksum);
-  BSON_APPEND_DOCUMENT(&set, "metadata", m->metadata);
+  if (b->metadata) BSON_APPEND_DOCUMENT(&set, "metadata", b->metadata);
   BSON_APPEND_DOCUMENT_BEGIN(&set, "run", &run);
   BSON_APPEND_UTF8(&run, "id", key->id);
   BSON_APPEND_UTF8(&run, "phase", mig_phase_name(MIG_PHASE_GUARDS));
@@ -84,15 +100,14 @@ bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *b, mi
   BSON_APPEND_DATE_TIME(&run, "startedAt", now);
   bson_append_document_end(&set, &run);
   BSON_APPEND_DATE_TIME(&set, "updatedAt", now);
-  bson_append_document_end(&change, &set);
-  BSON_APPEND_DOCUMENT_BEGIN(&change, "$setOnInsert", &on_insert);
-  BSON_APPEND_DATE_TIME(&on_insert, "createdAt", now);
-  bson_append_document_end(&change, &on_insert);
+  BSON_APPEND_DOCUMENT(&change, "$set", &set);
+  append_new(&change, &set, now);
 
   mig_crash_point(MIG_CRASH_JOURNAL_BEFORE);
   bool ok = update(db, &filter, &change, true, &matched, err);
   mig_crash_point(MIG_CRASH_JOURNAL_AFTER);
   if (!ok && err && err->server_code == 11000) overtaken(key, err);
+  bson_destroy(&set);
   bson_destroy(&filter);
   bson_destroy(&change);
   return ok;
@@ -153,12 +168,13 @@ bool mig_ledger_take_over(mig_db *db, const mig_entry *unfinished, int64_t fence
 bool mig_ledger_set(mig_db *db, const char *name, int64_t fence, const bson_t *set, mig_error *err) {
   int64_t now = 0, matched = 0;
   if (!mig_db_server_now(db, &now, err)) return false;
-  bson_t filter = BSON_INITIALIZER;
+  bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER;
   BSON_APPEND_UTF8(&filter, "name", name);
   append_fence(&filter, fence);
-  bson_t *change = BCON_NEW("$set", BCON_DOCUMENT(set), "$setOnInsert", "{", "createdAt", BCON_DATE_TIME(now), "}");
-  bool ok = update(db, &filter, change, true, &matched, err);
-  bson_destroy(change);
+  BSON_APPEND_DOCUMENT(&change, "$set", set);
+  append_new(&change, set, now);
+  bool ok = update(db, &filter, &change, true, &matched, err);
+  bson_destroy(&change);
   bson_destroy(&filter);
   return ok;
 }

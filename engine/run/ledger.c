@@ -106,6 +106,7 @@ static bool read_entry(const bson_t *doc, mig_entry *e, mig_error *err) {
   mig_bson_bool(doc, "restored", &e->restored);
   mig_bson_date(doc, "appliedAt", &e->applied_unix_ms);
   mig_bson_date(doc, "revertedAt", &e->reverted_unix_ms);
+  mig_bson_date(doc, "updatedAt", &e->updated_unix_ms);
   mig_bson_int(doc, "duration", &e->duration_ms);
   mig_bson_int(doc, "batch", &e->batch);
   return true;
@@ -147,6 +148,13 @@ bool mig_ledger_load(mig_db *db, mig_ledger **out, mig_error *err) {
   else
     mig_ledger_free(l);
   return *out != NULL;
+}
+
+int64_t mig_ledger_next_batch(const mig_ledger *l) {
+  int64_t last = 0;
+  for (size_t i = 0; i < l->count; i++)
+    if (l->items[i].batch > last) last = l->items[i].batch;
+  return last + 1;
 }
 
 const mig_entry *mig_ledger_find(const mig_ledger *l, const char *name) {

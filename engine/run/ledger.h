@@ -45,7 +45,7 @@ typedef struct mig_entry {
   char *name, *version, *checksum, *description, *error, *applied_by, *reverted_by;
   mig_status status;
   bool reversible, restored;
-  int64_t applied_unix_ms, reverted_unix_ms, duration_ms, batch;
+  int64_t applied_unix_ms, reverted_unix_ms, updated_unix_ms, duration_ms, batch;
   struct {
     char *id, *host;
     mig_phase phase;
@@ -55,7 +55,8 @@ typedef struct mig_entry {
     int64_t fence, pid, started_unix_ms;
     mig_snapshot_ref snapshot; /* this run's: never that of an earlier one */
   } run;
-  mig_snapshot_ref snapshot; /* of the last run that ended */
+  mig_snapshot_ref
+      snapshot; /* from before the last `up`, or the last `down` that succeeded: what takes the status back */
 } mig_entry;
 
 typedef struct mig_ledger {
@@ -67,6 +68,7 @@ typedef struct mig_ledger {
 bool mig_ledger_prepare(mig_db *db, mig_error *err);
 bool mig_ledger_load(mig_db *db, mig_ledger **out, mig_error *err); /* in name order */
 void mig_ledger_free(mig_ledger *l);
+int64_t mig_ledger_next_batch(const mig_ledger *l);
 const mig_entry *mig_ledger_find(const mig_ledger *l, const char *name);
 /* One entry, read with majority read concern where the server has it. *out NULL when there is none. */
 bool mig_ledger_read(mig_db *db, const char *name, mig_entry **out, mig_error *err);
@@ -85,7 +87,11 @@ typedef struct mig_begin {
   mig_status was;
   bool transaction;
   const char *by;
+  const bson_t *metadata; /* recorded by `up`; NULL leaves what stands there */
 } mig_begin;
+
+/* The fields that come from the file: version, description, author, kind, reversible. */
+void mig_ledger_describe(bson_t *set, const mig_migration *m);
 
 bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *begin, mig_error *err);
 /* set: fields to change besides run.phase and updatedAt; NULL for none. */

@@ -11,7 +11,7 @@ static bool finish(mig_engine *e, const mig_run_key *key, const mig_entry *entry
                    mig_error *err) {
   const mig_snapshot_ref *snapshot = &entry->run.snapshot;
   bson_t *set = BCON_NEW("error", BCON_UTF8(error), "restored", BCON_BOOL(restored));
-  if (snapshot->id && snapshot->path && snapshot->sha256)
+  if (entry->run.direction == MIG_UP && snapshot->id && snapshot->path && snapshot->sha256)
     BCON_APPEND(set, "snapshot", "{", "id", BCON_UTF8(snapshot->id), "path", BCON_UTF8(snapshot->path), "sha256",
                 BCON_UTF8(snapshot->sha256), "bytes", BCON_INT64(snapshot->bytes), "}");
   mig_status back = entry->run.direction == MIG_DOWN ? entry->run.was : MIG_STATUS_FAILED;

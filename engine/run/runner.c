@@ -1,4 +1,4 @@
-/* mig_up and mig_down: choose, lock, choose again, and run one attempt after the other. */
+/* mig_up, mig_down, mig_redo: choose, lock, choose again, and run one attempt after the other. */
 #include <string.h>
 
 #include "run/attempt.h"
@@ -36,21 +36,27 @@ static bool unfinished(const batch_run *r, bool *yes, mig_error *err) {
   return *yes || mig_emergency_pending(r->e->db, yes, err);
 }
 
-static int64_t next_batch(const mig_ledger *l) {
-  int64_t last = 0;
-  for (size_t i = 0; i < l->count; i++)
-    if (l->items[i].batch > last) last = l->items[i].batch;
-  return last + 1;
+static void tell(const batch_run *r, const mig_result *result) {
+  if (r->listener && r->listener->result) r->listener->result(r->listener->arg, result);
 }
 
 static bool run_one(batch_run *r, const mig_choice *choice, int64_t batch, mig_error *err) {
+  const mig_migration *m = choice->migration;
   mig_plan plan;
   mig_attempt attempt;
   mig_status was = choice->entry ? choice->entry->status : MIG_STATUS_PENDING;
-  if (!mig_plan_make(r->e, choice->migration, r->direction, &plan, err))
-    return mig_fail_at(err, "%s", choice->migration->name);
+  if (!mig_plan_make(r->e, m, r->direction, &plan, err)) {
+    mig_fail_at(err, "%s", m->name);
+    const mig_result none = {.name = m->name,
+                             .version = m->version,
+                             .direction = mig_direction_name(r->direction),
+                             .outcome = "failed",
+                             .error = err};
+    tell(r, &none);
+    return false;
+  }
   bool ok = mig_attempt_run(r->e, &plan, was, batch, &attempt, err);
-  if (r->listener && r->listener->result) r->listener->result(r->listener->arg, &attempt.result);
+  tell(r, &attempt.result);
   mig_attempt_clear(&attempt);
   mig_plan_clear(&plan);
   return ok;
@@ -58,37 +64,44 @@ static bool run_one(batch_run *r, const mig_choice *choice, int64_t batch, mig_e
 
 /* After a clean failure the next migration may be tried; after anything else nothing more is done. */
 static bool may_go_on(const batch_run *r, const mig_error *err) {
-  if (r->direction != MIG_UP || !r->up->continue_on_error) return false;
+  if (r->direction != MIG_UP || !r->up || !r->up->continue_on_error) return false;
   int code = mig_code_exit(err->code);
   return (code == 1 && !err->network) || code == 3;
 }
 
-static bool run_locked(batch_run *r, int64_t *ran, mig_error *err) {
-  bool waits = false;
+static bool run_choices(batch_run *r, int64_t *ran, mig_error *err) {
   mig_error first = {0};
-  if (!unfinished(r, &waits, err)) return false;
-  if (waits) {
-    if (r->direction == MIG_DOWN) return mig_engine_refuse_unfinished(r->e, true, err);
-    mig_say(mig_engine_observer(r->e), MIG_WARNING, "an earlier run was interrupted: settling it first");
-    if (!mig_recover_locked(r->e, r->listener, NULL, err)) return false;
-  }
-  if (!choose(r, err)) return false;
-  int64_t batch = next_batch(r->ledger);
+  int64_t batch = mig_ledger_next_batch(r->ledger);
   for (size_t i = 0; i < r->count; i++) {
     mig_error local = {0};
     if (run_one(r, &r->choices[i], batch, &local)) {
       (*ran)++;
       continue;
     }
+    bool on = may_go_on(r, &local);
+    if (on) mig_say(mig_engine_observer(r->e), MIG_WARNING, "going on without it: %s: %s", local.what, local.why);
     if (first.code == MIG_OK || mig_code_exit(local.code) == 4) first = local;
-    if (!may_go_on(r, &local)) break;
+    if (!on) break;
   }
   if (first.code == MIG_OK) return true;
   if (err) *err = first;
   return false;
 }
 
-static bool run_batch(batch_run *r, bool dry_run, int64_t *ran, mig_error *err) {
+static bool run_locked(batch_run *r, int64_t *ran, mig_error *err) {
+  bool waits = false;
+  if (!unfinished(r, &waits, err)) return false;
+  if (waits) {
+    if (r->direction == MIG_DOWN) return mig_engine_refuse_unfinished(r->e, true, err);
+    mig_say(mig_engine_observer(r->e), MIG_WARNING, "an earlier run was interrupted: settling it first");
+    if (!mig_recover_locked(r->e, r->listener, NULL, err)) return false;
+  }
+  return choose(r, err) && run_choices(r, ran, err);
+}
+
+/* `then` is what is done under the same lease afterwards; NULL: nothing. */
+static bool run_batch(batch_run *r, bool dry_run, bool (*then)(batch_run *r, int64_t *ran, mig_error *err),
+                      int64_t *ran, mig_error *err) {
   int64_t own = 0;
   bool waits = false;
   if (!ran) ran = &own;
@@ -98,7 +111,8 @@ static bool run_batch(batch_run *r, bool dry_run, int64_t *ran, mig_error *err) 
   if (ok && dry_run) {
     ok = mig_forecast_run(r->e, r->direction, r->choices, r->count, r->listener, err);
   } else if (ok && (r->count > 0 || waits)) {
-    ok = mig_engine_lock(r->e, mig_direction_name(r->direction), err) && choose(r, err) && run_locked(r, ran, err);
+    ok = mig_engine_lock(r->e, then ? "redo" : mig_direction_name(r->direction), err) && choose(r, err) &&
+         run_locked(r, ran, err) && (!then || then(r, ran, err));
     mig_engine_unlock(r->e);
   }
   mig_free(r->choices);
@@ -108,11 +122,33 @@ static bool run_batch(batch_run *r, bool dry_run, int64_t *ran, mig_error *err) 
 
 bool mig_up(mig_engine *e, const mig_up_options *options, const mig_listener *listener, int64_t *ran, mig_error *err) {
   batch_run r = {.e = e, .direction = MIG_UP, .up = options, .listener = listener};
-  return run_batch(&r, options->dry_run, ran, err);
+  return run_batch(&r, options->dry_run, NULL, ran, err);
 }
 
 bool mig_down(mig_engine *e, const mig_down_options *options, const mig_listener *listener, int64_t *ran,
               mig_error *err) {
   batch_run r = {.e = e, .direction = MIG_DOWN, .down = options, .listener = listener};
-  return run_batch(&r, options->dry_run, ran, err);
+  return run_batch(&r, options->dry_run, NULL, ran, err);
+}
+
+/* What has just gone down goes up again, oldest first. */
+static bool up_again(batch_run *down, int64_t *ran, mig_error *err) {
+  batch_run up = {.e = down->e, .direction = MIG_UP, .listener = down->listener, .count = down->count};
+  up.choices = mig_alloc((down->count + 1) * sizeof *up.choices);
+  *ran = 0;
+  bool ok = up.choices ? mig_ledger_load(up.e->db, &up.ledger, err) : mig_no_memory(err, "redo");
+  for (size_t i = 0; ok && i < down->count; i++) {
+    const mig_migration *m = down->choices[down->count - 1 - i].migration;
+    up.choices[i] = (mig_choice){.migration = m, .entry = mig_ledger_find(up.ledger, m->name)};
+  }
+  ok = ok && run_choices(&up, ran, err);
+  mig_free(up.choices);
+  mig_ledger_free(up.ledger);
+  return ok;
+}
+
+bool mig_redo(mig_engine *e, const mig_down_options *options, const mig_listener *listener, int64_t *ran,
+              mig_error *err) {
+  batch_run r = {.e = e, .direction = MIG_DOWN, .down = options, .listener = listener};
+  return run_batch(&r, options->dry_run, up_again, ran, err);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "base/names.h"
 
 static bool applied(const mig_entry *e) {
@@ -38,9 +39,12 @@ bool mig_select_all(const mig_engine *e, const mig_ledger *ledger, mig_finding *
     const mig_entry *entry = &ledger->items[i];
     bool known = false;
     for (size_t k = 0; k < folder->count && !known; k++) known = strcmp(folder->items[k]->name, entry->name) == 0;
-    if (!known)
-      list[n++] =
-          (mig_finding){.entry = entry, .status = entry->status, .missing = entry->status == MIG_STATUS_APPLIED};
+    if (known) continue;
+    mig_finding *f = &list[n++];
+    *f = (mig_finding){.entry = entry, .status = entry->status, .missing = entry->status == MIG_STATUS_APPLIED};
+    for (size_t k = 0; f->missing && entry->checksum && k < folder->count && !f->renamed_to; k++)
+      if (strcmp(folder->items[k]->checksum, entry->checksum) == 0 && !mig_ledger_find(ledger, folder->items[k]->name))
+        f->renamed_to = folder->items[k];
   }
   qsort(list, n, sizeof *list, by_name);
   bool later_applied = false;
@@ -105,20 +109,33 @@ static int newest_first(const void *a, const void *b) {
   return mig_name_order(y->name, x->name);
 }
 
+static int64_t newest_batch(const mig_ledger *ledger) {
+  int64_t newest = 0;
+  for (size_t i = 0; i < ledger->count; i++)
+    if (applied(&ledger->items[i]) && ledger->items[i].batch > newest) newest = ledger->items[i].batch;
+  return newest;
+}
+
+/* The very command, when the snapshot is where the ledger says. */
+static bool offer_snapshot(const mig_entry *entry, const char *or_else, mig_error *err) {
+  const mig_snapshot_ref *s = &entry->snapshot;
+  if (!s->id || !s->path) return mig_hint(err, "%s", or_else);
+  if (mig_fs_exists(s->path))
+    return mig_hint(err, "%s; or put back the snapshot from before it: mig restore %s", or_else, s->id);
+  return mig_hint(err, "%s; or fetch the snapshot from before it (it is not here: %s), then mig restore FILE", or_else,
+                  s->path);
+}
+
 static bool can_go_down(const mig_engine *e, const mig_entry *entry, mig_choice *out, mig_error *err) {
   const mig_migration *m = mig_folder_find(e->folder, entry->name);
   if (!m) {
     mig_fail(err, MIG_E_CHECK, "the file of %s is missing from %s", entry->name, e->folder->path);
-    return mig_hint(err, "its `down` is needed: put the file back%s%s",
-                    entry->snapshot.id ? ", or restore its snapshot: mig restore " : "",
-                    entry->snapshot.id ? entry->snapshot.id : "");
+    return offer_snapshot(entry, "its `down` is needed: put the file back", err);
   }
   if (modified(m, entry)) return refuse_modified(m, entry, err);
   if (!m->reversible) {
     mig_fail(err, MIG_E_UNSUPPORTED, "%s is not reversible: it has no \"down\"", m->name);
-    if (entry->snapshot.id)
-      return mig_hint(err, "the snapshot from before it can be put back: mig restore %s", entry->snapshot.id);
-    return mig_hint(err, "write a new migration that takes its changes back");
+    return offer_snapshot(entry, "write a new migration that takes its changes back", err);
   }
   *out = (mig_choice){.migration = m, .entry = entry};
   return true;
@@ -129,7 +146,8 @@ bool mig_select_down(const mig_engine *e, const mig_ledger *ledger, const mig_do
   const char *wanted = o->only ? o->only : o->to;
   const mig_migration *m = wanted ? mig_folder_find(e->folder, wanted) : NULL;
   const mig_entry *mark = wanted ? mig_ledger_find(ledger, m ? m->name : wanted) : NULL;
-  size_t n = 0, limit = o->all || wanted ? SIZE_MAX : o->steps > 0 ? (size_t)o->steps : 1;
+  int64_t batch = newest_batch(ledger); /* 0: none of the applied ones has a number */
+  size_t n = 0, limit = o->all || (o->batch && batch) || wanted ? SIZE_MAX : o->steps > 0 ? (size_t)o->steps : 1;
   *out = NULL;
   *count = 0;
   if (wanted && !m && !mark) return unknown_name(e, wanted, err);
@@ -146,6 +164,7 @@ bool mig_select_down(const mig_engine *e, const mig_ledger *ledger, const mig_do
   if (ok) qsort(sorted, sorted_count, sizeof *sorted, newest_first);
   for (size_t i = 0; ok && i < sorted_count && n < limit; i++) {
     if (o->only && sorted[i] != mark) continue;
+    if (o->batch && sorted[i]->batch != batch) continue;
     if (!o->only && o->to && sorted[i] == mark) break; /* it stays */
     ok = can_go_down(e, sorted[i], &list[n++], err);
   }

@@ -25,6 +25,7 @@ typedef struct mig_finding {
   const mig_entry *entry;         /* NULL: not in the ledger */
   mig_status status;
   bool modified, missing, out_of_order; /* out_of_order: pending, and a later one is applied already */
+  const mig_migration *renamed_to;      /* missing, and this file, unknown to the ledger, has the same checksum */
 } mig_finding;
 
 /* Every file and every entry, in order. */

@@ -58,7 +58,7 @@ def test_status_shows_each_state_and_the_totals(project):
     project.mig("up", "--steps", "2")
     project.mig("down")
     out = project.mig("status").out
-    for line in ("APPLIED  | 1.1      | 0001_f1", "REVERTED | 1.2      | 0002_f2", "PENDING  | 1.3      | 0003_f3"):
+    for line in ("APPLIED  | 1.1 | 0001_f1 | 2", "REVERTED | 1.2 | 0002_f2 | 2", "PENDING  | 1.3 | 0003_f3 | -"):
         assert line in out
     assert f"1 applied, 1 pending, 0 failed, 1 reverted, 0 unfinished on {project.uri.split('/')[2]}/{project.name}" in out
     project.mig("status", "--exit-code", code=6)

@@ -36,6 +36,37 @@ static void redact_blanks_user_and_password(void **state) {
   }
 }
 
+static void times_are_dates_or_ages_and_nothing_else(void **state) {
+  (void)state;
+  const int64_t now = 1768435200000; /* 2026-01-15T00:00:00Z */
+  static const struct {
+    const char *text;
+    int64_t unix_ms; /* 0: refused */
+  } rows[] = {{"2026-01-15", 1768435200000},
+              {"2026-01-15T10:30", 1768473000000},
+              {"2026-01-15T10:30:05Z", 1768473005000},
+              {"2024-02-29", 1709164800000},
+              {"7d", 1768435200000 - 7 * 86400000LL},
+              {"90m", 1768435200000 - 90 * 60000LL},
+              {"2w", 1768435200000 - 14 * 86400000LL},
+              {"2025-02-29", 0},
+              {"2026-13-01", 0},
+              {"2026-01-15Z", 0},
+              {"2026-01-15T24:00", 0},
+              {"2026-1-5", 0},
+              {"7", 0},
+              {"-7d", 0},
+              {" 7d", 0},
+              {"99999999999999999999d", 0},
+              {"7dd", 0},
+              {"", 0}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    int64_t got = 0;
+    assert_int_equal(mig_time_parse(rows[i].text, now, &got), rows[i].unix_ms != 0);
+    assert_true(got == rows[i].unix_ms);
+  }
+}
+
 static void every_error_text_is_redacted(void **state) {
   (void)state;
   mig_error err;
@@ -313,6 +344,7 @@ static void times_are_utc(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(redact_blanks_user_and_password),
+      cmocka_unit_test(times_are_dates_or_ages_and_nothing_else),
       cmocka_unit_test(every_error_text_is_redacted),
       cmocka_unit_test(exit_codes_are_the_contract),
       cmocka_unit_test(errors_may_quote_themselves_and_be_null),
