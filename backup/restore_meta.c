@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "backup/restore_parts.h"
+#include "base/crash.h"
 
 static bool run(mig_work *w, bson_t *command, mig_error *err) {
   bson_t reply;
@@ -63,7 +64,9 @@ bool mig_options_bring(mig_work *w, const char *collection, const bson_t *record
   if (!mig_options_validator_same(recorded, live) &&
       !set_validator(w, collection, mig_options_has_validator(recorded) ? recorded : NULL, "strict", err))
     return false;
-  return mig_options_images_same(recorded, live) || bring_images(w, collection, recorded, live, err);
+  const bool ok = mig_options_images_same(recorded, live) || bring_images(w, collection, recorded, live, err);
+  if (ok) mig_crash_point(MIG_CRASH_RESTORE_OPTIONS);
+  return ok;
 }
 
 bool mig_validator_off(mig_work *w, const char *collection, mig_error *err) {
@@ -75,6 +78,7 @@ bool mig_restore_drop(mig_restore *r, const char *collection, mig_error *err) {
   BSON_APPEND_UTF8(&command, "drop", collection);
   const bool ok = run(r->w, &command, err) || (err && err->server_code == 26);
   bson_destroy(&command);
+  if (ok) mig_crash_point(MIG_CRASH_RESTORE_DROPPED);
   return ok;
 }
 

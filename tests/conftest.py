@@ -19,7 +19,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE / "harness"))
+sys.path[:0] = [str(HERE / "harness"), str(HERE / "cli")]
 
 RAW = CodecOptions(document_class=RawBSONDocument)
 OURS = {"migrationlogs", "migrationevents", "migrationlocks"}

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/db_internal.h"
 #include "base/hash.h"
 
@@ -288,6 +289,7 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
       return false;
     }
     caps->has[tries[i].cap] = has ? MIG_YES : local.server_code == UNAUTHORIZED ? MIG_UNKNOWN : MIG_NO;
+    mig_crash_point(MIG_CRASH_PROBE_SCRATCH);
     /* the view first: a collection under it may not be droppable */
     drop(db, s.b, NULL);
     drop(db, s.a, NULL);

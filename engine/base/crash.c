@@ -1,8 +1,13 @@
 #include "base/crash.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
   const char *name, *when;
@@ -21,13 +26,30 @@ const char *mig_crash_when(mig_crash at) {
 }
 
 #ifdef MIG_CRASH_POINTS
+/* "name:n" or "*:n"; the number is 1 when it is left out. */
+static bool is_wanted(const char *wanted, const char *name, unsigned long hit, unsigned long hit_of_any) {
+  const bool any = wanted[0] == '*';
+  const size_t n = any ? 1 : strlen(name);
+  if (!any && strncmp(wanted, name, n) != 0) return false;
+  if (wanted[n] != ':' && wanted[n] != '\0') return false;
+  const unsigned long nth = wanted[n] == ':' ? strtoul(wanted + n + 1, NULL, 10) : 1;
+  return nth == (any ? hit_of_any : hit);
+}
+
+static void trace(const char *path, const char *name) {
+  char line[80];
+  const int length = snprintf(line, sizeof line, "%s\n", name);
+  const int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0 || write(fd, line, (size_t)length) != length) abort(); /* a test that would see nothing */
+  close(fd);
+}
+
 void mig_crash_point(mig_crash at) {
-  static unsigned long hits[MIG_CRASH_COUNT];
-  const char *wanted = getenv("MIG_CRASH_AT");
-  if (!wanted || at >= MIG_CRASH_COUNT) return;
-  size_t n = strlen(table[at].name);
-  if (strncmp(wanted, table[at].name, n) != 0 || (wanted[n] != ':' && wanted[n] != '\0')) return;
-  unsigned long nth = wanted[n] == ':' ? strtoul(wanted + n + 1, NULL, 10) : 1;
-  if (++hits[at] == nth) raise(SIGKILL);
+  static atomic_ulong hits[MIG_CRASH_COUNT], all;
+  const char *wanted = getenv("MIG_CRASH_AT"), *path = getenv("MIG_CRASH_TRACE");
+  if ((!wanted && !path) || at >= MIG_CRASH_COUNT) return;
+  const unsigned long hit = atomic_fetch_add(&hits[at], 1) + 1, hit_of_any = atomic_fetch_add(&all, 1) + 1;
+  if (path) trace(path, table[at].name);
+  if (wanted && is_wanted(wanted, table[at].name, hit, hit_of_any)) raise(SIGKILL);
 }
 #endif

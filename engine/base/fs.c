@@ -10,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/crash.h"
 #include "base/hash.h"
 
 char *mig_fs_join(const char *folder, const char *name) {
@@ -89,6 +90,7 @@ bool mig_fs_publish(const char *from, const char *to, mig_error *err) {
     }
   }
   if (failed) return mig_fail_errno(err, "cannot rename %s to %s", from, to);
+  mig_crash_point(MIG_CRASH_SNAPSHOT_RENAMED);
   /* sync the folder too: a power cut can undo the rename */
   return mig_fs_sync_folder_of(to, err);
 }

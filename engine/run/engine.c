@@ -141,14 +141,17 @@ bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err) {
     ok = reconnect_if_retryable(e, err) && mig_lease_take(e->db, &options, &e->lease, err);
   }
   ok = ok && mig_ledger_prepare(e->db, err);
+  if (ok) mig_crash_point(MIG_CRASH_LEDGER_READY);
   if (!ok) mig_engine_unlock(e);
   return ok;
 }
 
 void mig_engine_unlock(mig_engine *e) {
-  if (e->lease) mig_crash_point(MIG_CRASH_UNLOCK_BEFORE);
+  if (!e->lease) return;
+  mig_crash_point(MIG_CRASH_UNLOCK_BEFORE);
   mig_lease_release(e->lease);
   e->lease = NULL;
+  mig_crash_point(MIG_CRASH_UNLOCK_AFTER);
 }
 
 bool mig_engine_refuse_unfinished(mig_engine *e, bool restores, mig_error *err) {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "run/attempt.h"
 #include "run/emergency.h"
 #include "run/recover.h"
@@ -60,8 +61,6 @@ static bool settle(mig_engine *e, const mig_entry *entry, const mig_listener *li
   bool taken = false, identical = true;
   char *displaced = NULL, text[300];
   snprintf(key.id, sizeof key.id, "%s", entry->run.id);
-  mig_error no_store; /* opening the store sweeps what the dead writer left; the data does not depend on that */
-  mig_engine_store(e, &no_store);
   /* waits for a transaction that is still open on the entry; then the entry tells whether it has committed */
   if (!mig_ledger_take_over(e->db, entry, key.fence, &taken, err)) return false;
   bool nothing_written =
@@ -102,6 +101,8 @@ bool mig_recover_locked(mig_engine *e, const mig_listener *listener, int64_t *se
   mig_ledger *ledger = NULL;
   bool restore = false;
   int64_t n = 0;
+  mig_error no_store; /* opening the store sweeps what a dead writer left; the data does not depend on that */
+  if (mig_fs_is_folder(e->settings.store)) mig_engine_store(e, &no_store);
   bool ok = mig_ledger_load(e->db, &ledger, err);
   for (size_t i = 0; ok && i < ledger->count; i++) {
     if (ledger->items[i].status != MIG_STATUS_RUNNING) continue;

@@ -1,39 +1,13 @@
-"""kill -9 at every named point: after `mig recover` each migration is applied and recorded, or exactly as before.
+"""kill -9 where something special is at stake: in a transaction, again and again, in a lost archive's restore.
 
-The points are the table in engine/base/crash.h; a test build kills itself with SIGKILL when MIG_CRASH_AT names one.
+Every point of every command is in test_crash_matrix.py.
 """
 import pathlib
-import re
-import signal
 import time
 
 import pytest
 
-TABLE = pathlib.Path(__file__).parents[2] / "engine" / "base" / "crash.h"
-POINTS = re.findall(r'X\([A-Z_]+, "([a-z_]+)"', TABLE.read_text())
-KILLED = -signal.SIGKILL
-
-
-def fill(p):
-    p.db.users.insert_many([{"_id": i, "n": i, "mail": f"u{i}@example.org"} for i in range(300)])
-    p.db.users.create_index("n", name="by_n")
-    p.db.old.insert_many([{"_id": i} for i in range(20)])
-    p.db.plain.insert_many([{"_id": i} for i in range(5)])
-
-
-STEPS = [
-    {"update": {"collection": "users", "filter": {"n": {"$lt": 250}}, "update": {"$set": {"marked": True}}}},
-    {"removeField": {"collection": "users", "field": "mail"}},
-    {"delete": {"collection": "users", "filter": {"n": {"$gte": 280}}}},
-]
-# not legal in a transaction: these make the run depend on the snapshot
-DDL = [
-    {"dropCollection": {"collection": "old"}},
-    {"createCollection": {"collection": "fresh"}},
-    {"insert": {"collection": "fresh", "documents": [{"_id": 1}]}},
-    {"dropIndex": {"collection": "users", "name": "by_n"}},
-]
-FAILS = [{"insert": {"collection": "plain", "documents": [{"_id": 9}, {"_id": 1}]}}]
+from crash_support import DDL, FAILS, KILLED, STEPS, fill
 
 
 def settle(p, before, after):
@@ -64,35 +38,6 @@ def outcome_of(p, before_state=fill):
     p.client.drop_database(p.name)
     before_state(p)
     return after
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_in_a_run_protected_by_its_snapshot(project, point):
-    p = project
-    fill(p)
-    before = p.digest()
-    p.write("0001_change", {"up": STEPS + DDL})
-    after = outcome_of(p)
-    assert p.digest() == before
-    if not crash(p, point, "up"):
-        assert p.status("0001_change") == "applied"  # the point is not on this way
-        return
-    settle(p, before, after)
-    p.mig("up")  # and it can be applied after all
-    assert p.digest() == after and p.status("0001_change") == "applied"
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_while_failing_and_restoring(project, point):
-    p = project
-    fill(p)
-    before = p.digest()
-    p.write("0001_change", {"up": STEPS + DDL + FAILS})
-    if not crash(p, point, "up"):
-        assert p.digest() == before
-        return
-    assert settle(p, before, None) != "applied"
-    assert p.partials() == []
 
 
 @pytest.mark.parametrize("point", ["journal_before", "restore_begin", "restore_displaced", "restore_indexes_dropped", "restore_batch",
@@ -126,28 +71,6 @@ def test_killed_around_a_transaction(txn_project, point):
         assert status == "applied"
     if point in ("step_begin", "step_batch", "step_end", "commit_before"):
         assert status == "failed"
-
-
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_in_a_restore_by_hand(project, point):
-    p = project
-    fill(p)
-    before = p.digest()
-    snapshot = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
-    p.db.users.delete_many({"n": {"$lt": 100}})
-    p.db.users.update_many({"n": {"$gte": 200}}, {"$set": {"x": 1}})
-    p.db.users.drop_index("by_n")
-    p.db.old.drop()
-    p.db.plain.insert_one({"_id": "extra"})
-    damaged = p.digest()
-    killed = crash(p, point, "restore", snapshot, "--yes")
-    if killed:
-        p.mig("recover")
-        if p.digest() == damaged:  # it fell before the journal was written: nothing had begun
-            p.mig("restore", snapshot, "--yes")
-    assert p.digest() == before
-    assert p.db.migrationlocks.find_one({"_id": "mig.restore"}) is None
-    p.mig("up")  # nothing stands in the way
 
 
 def test_another_restore_takes_the_place_of_an_interrupted_one(project):
