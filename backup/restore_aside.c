@@ -1,8 +1,8 @@
 /*
  * A collection that a restore replaces or removes. Others may write to it until the very moment it goes, later than any
- * look at it. So it is not dropped: it is renamed, which no write can overlap; then it is looked at, what nobody has seen
- * is saved, and only then it is dropped. The name is made from the archive and the place in it: a restore that was killed
- * finds it again when it is run again.
+ * look at it. So it is not dropped: it is renamed, which no write can overlap; then it is looked at, what nobody has
+ * seen is saved, and only then it is dropped. The name is made from the archive and the place in it: a restore that was
+ * killed finds it again when it is run again.
  */
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +39,8 @@ static mig_pull no_documents(void *arg, bson_t *doc, mig_error *err) {
   return MIG_PULL_END;
 }
 
-/* Reads the collection, which may have another name by now: is all that would be lost with it in the displaced archive? */
+/* Reads the collection, which may have another name by now: is all that would be lost with it in the displaced archive?
+ */
 static bool all_held(mig_restore *r, const mig_restore_item *item, const char *collection, bool *all, mig_error *err) {
   const mig_collection_entry *entry = item->entry;
   const bool whole = entry->holds != MIG_HOLDS_DOCUMENTS || item->is_view;
