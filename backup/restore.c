@@ -5,68 +5,6 @@
 #include "backup/restore_parts.h"
 #include "base/crash.h"
 
-static bool selected(const mig_restore_options *o, const char *name) {
-  if (!o->only) return true;
-  for (const char *const *n = o->only; *n; n++)
-    if (strcmp(*n, name) == 0) return true;
-  return false;
-}
-
-static bool check_only(const mig_manifest *m, const mig_restore_options *o, mig_error *err) {
-  for (const char *const *n = o->only; n && *n; n++) {
-    if (mig_manifest_find(m, *n)) continue;
-    mig_fail(err, MIG_E_USAGE, "the snapshot %s does not hold the collection %s", m->id, *n);
-    return mig_hint(err, "`mig snapshot show %s` lists what it holds", m->id);
-  }
-  return true;
-}
-
-static bool check_kind(const mig_manifest *m, mig_error *err) {
-  if (m->reason && strncmp(m->reason, MIG_DISPLACED_REASON, strlen(MIG_DISPLACED_REASON)) == 0) {
-    mig_fail(err, MIG_E_USAGE, "%s holds displaced documents, not whole collections", m->id);
-    mig_why(err, "restoring it would remove every document that is not in it");
-    return mig_hint(err, "take single documents out of it with tar, zstd and bsondump");
-  }
-  return true;
-}
-
-static bool check_types(const mig_manifest *m, const mig_restore_options *o, mig_error *err) {
-  for (size_t i = 0; i < m->collection_count; i++) {
-    const mig_collection_entry *e = &m->collections[i];
-    if (selected(o, e->name) && e->type && strcmp(e->type, "timeseries") == 0)
-      return mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s: time series cannot be restored", m->database, e->name);
-  }
-  return true;
-}
-
-bool mig_restore_check(const mig_archive *archive, const mig_restore_options *options, mig_error *err) {
-  const mig_manifest *m = mig_archive_contents(archive);
-  return check_kind(m, err) && check_only(m, options, err) && check_types(m, options, err);
-}
-
-/* Collections before views, so that a view is never made on something that is still to come. */
-static bool plan(mig_restore *r, mig_error *err) {
-  const mig_manifest *m = mig_archive_contents(r->archive);
-  if (!mig_restore_check(r->archive, r->options, err)) return false;
-  r->items = mig_alloc((m->collection_count + 1) * sizeof *r->items);
-  r->report->collections = mig_alloc((m->collection_count + 1) * sizeof *r->report->collections);
-  if (!r->items || !r->report->collections) return mig_no_memory(err, "the list of collections");
-  for (int views = 0; views < 2; views++) {
-    for (size_t i = 0; i < m->collection_count; i++) {
-      const mig_collection_entry *e = &m->collections[i];
-      const bool is_view = e->holds != MIG_HOLDS_ABSENT && e->type && strcmp(e->type, "view") == 0;
-      if (is_view != (views == 1) || !selected(r->options, e->name)) continue;
-      mig_restore_item *item = &r->items[r->count];
-      item->entry = e;
-      item->is_view = is_view;
-      item->row = &r->report->collections[r->count];
-      if (!(item->row->name = mig_strdup(e->name))) return mig_no_memory(err, "the report");
-      r->report->count = ++r->count;
-    }
-  }
-  return true;
-}
-
 static mig_bring choose(const mig_restore *r, const mig_restore_item *item) {
   const mig_collection_entry *e = item->entry;
   const mig_compare_result *d = &item->documents;
@@ -83,7 +21,7 @@ static mig_bring choose(const mig_restore *r, const mig_restore_item *item) {
 
 /* What is to be done but cannot be, or must not be, is said before anything is written. */
 static bool check_choice(const mig_restore *r, const mig_restore_item *item, mig_error *err) {
-  const char *database = mig_db_name(r->w->db), *name = item->entry->name;
+  const char *database = mig_db_name(r->w->db), *name = item->target;
   if (item->bring == MIG_BRING_SWAP && item->entry->holds == MIG_HOLDS_METADATA) {
     mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s has options that cannot be changed on a collection", database, name);
     return mig_hint(err, "restore it from a snapshot that holds its documents");
@@ -98,17 +36,10 @@ static bool check_choice(const mig_restore *r, const mig_restore_item *item, mig
   return true;
 }
 
-static void fill_row(mig_restore_item *item) {
+static void fill_row(const mig_restore_item *item) {
   static const char *const names[] = {"none", "swap", "swap", "delta", "swap"};
-  mig_restore_collection *row = item->row;
-  row->missing = item->documents.missing;
-  row->changed = item->documents.changed;
-  row->extra = item->documents.extra;
-  row->indexes_differing = item->indexes_differ;
-  row->options_differ = item->fixed_differ || item->validator_differs || item->images_differ;
-  row->created = !item->live && item->entry->holds != MIG_HOLDS_ABSENT;
-  row->dropped = item->live && item->entry->holds == MIG_HOLDS_ABSENT;
-  strcpy(row->strategy, names[item->bring]);
+  mig_restore_fill_row(item);
+  strcpy(item->row->strategy, names[item->bring]);
 }
 
 /* One look at everything that is not known to be the same; *differs counts the collections that are not. */
@@ -117,7 +48,7 @@ static bool diff_all(mig_restore *r, size_t *differs, mig_error *err) {
   for (size_t i = 0; i < r->count; i++) {
     mig_restore_item *item = &r->items[i];
     if (r->round > 0 && item->bring == MIG_BRING_NOTHING) continue; /* found the same, and not written since */
-    if (!mig_checkpoint(r->w, err) || !mig_restore_diff(r, item, item->entry->name, r->displaced, err)) return false;
+    if (!mig_checkpoint(r->w, err) || !mig_restore_diff(r, item, item->target, r->displaced, err)) return false;
     item->bring = choose(r, item);
     if (r->round == 0) fill_row(item);
     if (item->bring == MIG_BRING_NOTHING) continue;
@@ -172,7 +103,7 @@ static bool apply_all(mig_restore *r, mig_error *err) {
       ok = mig_restore_swap(r, item, err);
       break;
     }
-    if (!ok) return mig_fail_at(err, "restore %s.%s", mig_db_name(r->w->db), item->entry->name);
+    if (!ok) return mig_fail_at(err, "restore %s.%s", mig_db_name(r->w->db), item->target);
   }
   return true;
 }
@@ -216,7 +147,7 @@ bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_option
   bool done = false;
   if (!err) err = &local; /* the parts decide by its code */
   memset(out, 0, sizeof *out);
-  bool ok = mig_archive_verify(archive, w->observer, err) && plan(&r, err) && settle_asides(&r, err);
+  bool ok = mig_archive_verify(archive, w->observer, err) && mig_restore_plan(&r, err) && settle_asides(&r, err);
   if (ok) mig_crash_point(MIG_CRASH_RESTORE_BEGIN);
   for (r.round = 0; ok && !done; r.round++) {
     ok = round_of(&r, &done, err);
@@ -224,8 +155,7 @@ bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_option
     r.displaced = NULL;
   }
   if (ok && !options->dry_run) mig_crash_point(MIG_CRASH_RESTORE_DONE);
-  for (size_t i = 0; i < r.count; i++) mig_restore_item_forget(&r.items[i]);
-  mig_free(r.items);
+  mig_restore_plan_free(&r);
   return ok;
 }
 

@@ -19,6 +19,7 @@
 #define MIG_BACKUP_RESTORE_H
 
 #include "backup/archive_read.h"
+#include "backup/compare.h"
 #include "backup/snapshot.h"
 
 /* At most this many displaced archives: the first, and those of later rounds (others wrote meanwhile, or the server
@@ -27,12 +28,24 @@
 
 typedef enum mig_strategy { MIG_STRATEGY_AUTO, MIG_STRATEGY_DELTA, MIG_STRATEGY_SWAP } mig_strategy;
 
+/* Told of every difference of the first look, as it is found; false ends it. Each may be NULL. archive or live is NULL
+ * where there is none. `live` is the database, or the second archive (diff.h). */
+typedef struct mig_diff_listener {
+  void *arg;
+  bool (*document)(void *arg, const char *collection, mig_difference what, const bson_t *archive, const bson_t *live,
+                   mig_error *err);
+  bool (*index)(void *arg, const char *collection, const char *name, const bson_t *archive, const bson_t *live,
+                mig_error *err);
+  bool (*options)(void *arg, const char *collection, const bson_t *archive, const bson_t *live, mig_error *err);
+} mig_diff_listener;
+
 typedef struct mig_restore_options {
   mig_strategy strategy;      /* AUTO: delta where the collection exists, else swap; swap when delta does not settle */
   const char *const *only;    /* collection names, NULL-terminated; NULL: all */
   bool dry_run;               /* compare and count only */
   mig_store *displaced_store; /* NULL: displaced documents are not kept */
   const char *displaced_reason;
+  const mig_diff_listener *listener; /* may be NULL */
 } mig_restore_options;
 
 typedef struct mig_restore_collection {
@@ -40,6 +53,7 @@ typedef struct mig_restore_collection {
   int64_t missing, changed, extra; /* documents found to differ */
   int64_t indexes_differing;       /* indexes created, dropped or rebuilt */
   bool options_differ;
+  bool sequence_differs; /* of a capped collection: the same documents in another order */
   bool created, dropped; /* was missing / should not be there */
   char strategy[8];      /* "none", "delta" or "swap" */
 } mig_restore_collection;

@@ -49,7 +49,7 @@ static bool all_held(mig_restore *r, const mig_restore_item *item, const char *c
   mig_live_source live = {0};
   mig_compare_result result;
   *all = true;
-  bool ok = mig_displaced_reading(r->displaced, entry->name, err) &&
+  bool ok = mig_displaced_reading(r->displaced, item->target, err) &&
             (whole || mig_archive_documents(r->archive, entry, 0, &archived, err)) &&
             mig_live_open(&live, r->w, collection, entry->natural_order, err);
   if (ok) {
@@ -61,14 +61,14 @@ static bool all_held(mig_restore *r, const mig_restore_item *item, const char *c
     *all = h.all;
   }
   mig_archive_cursor_close(archived);
-  mig_cursor_close(live.cursor);
+  mig_live_close(&live);
   return ok;
 }
 
 /* For servers that cannot rename it: the moment between this look and the drop remains. */
 static bool drop_held(mig_restore *r, const mig_restore_item *item, bool *gone, mig_error *err) {
-  if (r->displaced && !all_held(r, item, item->entry->name, gone, err)) return false;
-  return !*gone || mig_restore_drop(r, item->entry->name, err);
+  if (r->displaced && !all_held(r, item, item->target, gone, err)) return false;
+  return !*gone || mig_restore_drop(r, item->target, err);
 }
 
 bool mig_restore_take_away(mig_restore *r, const mig_restore_item *item, bool *gone, mig_error *err) {
@@ -76,9 +76,9 @@ bool mig_restore_take_away(mig_restore *r, const mig_restore_item *item, bool *g
   *gone = true;
   if (!mig_checkpoint(r->w, err)) return false;
   if (!item->live) return true;
-  if (!r->displaced || item->live_is_view) return mig_restore_drop(r, item->entry->name, err);
+  if (!r->displaced || item->live_is_view) return mig_restore_drop(r, item->target, err);
   aside_name(r, item, aside);
-  if (mig_restore_rename(r, item->entry->name, aside, false, err)) {
+  if (mig_restore_rename(r, item->target, aside, false, err)) {
     mig_crash_point(MIG_CRASH_RESTORE_ASIDE);
     return true;
   }
@@ -87,7 +87,7 @@ bool mig_restore_take_away(mig_restore *r, const mig_restore_item *item, bool *g
 
 /* A second archive, of everything in it that the snapshot does not have. */
 static bool save(mig_restore *r, const mig_restore_item *item, const char *aside, mig_error *err) {
-  mig_restore_item there = {.entry = item->entry, .is_view = item->is_view, .row = item->row};
+  mig_restore_item there = {.entry = item->entry, .target = item->target, .is_view = item->is_view, .row = item->row};
   mig_displaced *late = NULL;
   bool ok = mig_displaced_new(r->options->displaced_store, r->w, r->options->displaced_reason, &late, err) &&
             mig_restore_diff(r, &there, aside, late, err) && mig_restore_keep(r, late, err);

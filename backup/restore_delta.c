@@ -34,13 +34,13 @@ static bool relax(void *arg, mig_error *err) {
   const delta *d = arg;
   mig_work *w = d->r->w;
   const mig_collection_entry *entry = d->item->entry;
+  const char *target = d->item->target;
   bson_t live, options;
-  bool ok = mig_db_indexes(w->db, entry->name, &live, err) &&
-            mig_indexes_drop(w, entry->name, &live, entry->indexes, true, err);
+  bool ok = mig_db_indexes(w->db, target, &live, err) && mig_indexes_drop(w, target, &live, entry->indexes, true, err);
   bson_destroy(&live);
   mig_options_of(d->item->live_info, &options);
   if (ok && mig_options_has_validator(&options))
-    ok = mig_validator_off(w, entry->name, err) || mig_refused(err, &d->item->refused);
+    ok = mig_validator_off(w, target, err) || mig_refused(err, &d->item->refused);
   return ok;
 }
 
@@ -51,9 +51,9 @@ static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *e
   mig_archive_cursor *archived = NULL;
   mig_compare_result result;
   char what[300];
-  snprintf(what, sizeof what, "restore %s.%s", mig_db_name(r->w->db), entry->name);
+  snprintf(what, sizeof what, "restore %s.%s", mig_db_name(r->w->db), item->target);
   const mig_writer_options options = {
-      .collection = entry->name,
+      .collection = item->target,
       .guarded = r->displaced != NULL,
       .delete_first = r->round > 0,
       .relax = relax,
@@ -62,9 +62,9 @@ static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *e
       .what = what,
       .total = (uint64_t)(item->documents.missing + item->documents.changed + item->documents.extra)};
   bool ok = mig_writer_open(r->w, &options, &d.writer, err) &&
-            (!r->displaced || mig_displaced_reading(r->displaced, entry->name, err)) &&
+            (!r->displaced || mig_displaced_reading(r->displaced, item->target, err)) &&
             mig_archive_documents(r->archive, entry, 0, &archived, err) &&
-            mig_live_open(&live, r->w, entry->name, entry->natural_order, err);
+            mig_live_open(&live, r->w, item->target, entry->natural_order, err);
   if (ok) {
     const mig_compare compare = {
         .archive = {archived, mig_archived_next}, .live = {&live, mig_live_next}, .found = found, .arg = &d};
@@ -73,7 +73,7 @@ static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *e
   }
   mig_writer_free(d.writer);
   mig_archive_cursor_close(archived);
-  mig_cursor_close(live.cursor);
+  mig_live_close(&live);
   return ok;
 }
 
@@ -81,11 +81,11 @@ static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *e
 static bool bring_options(mig_restore *r, mig_restore_item *item, mig_error *err) {
   bson_t info, live, recorded;
   bool there = false;
-  bool ok = mig_db_collection_info(r->w->db, item->entry->name, &info, &there, err);
+  bool ok = mig_db_collection_info(r->w->db, item->target, &info, &there, err);
   if (ok && there) {
     mig_options_of(&info, &live);
     mig_options_of(item->entry->info, &recorded);
-    ok = mig_options_bring(r->w, item->entry->name, &recorded, &live, err) || mig_refused(err, &item->refused);
+    ok = mig_options_bring(r->w, item->target, &recorded, &live, err) || mig_refused(err, &item->refused);
   }
   bson_destroy(&info);
   return ok;
@@ -93,9 +93,9 @@ static bool bring_options(mig_restore *r, mig_restore_item *item, mig_error *err
 
 bool mig_restore_delta(mig_restore *r, mig_restore_item *item, mig_error *err) {
   const mig_collection_entry *entry = item->entry;
-  if (!mig_indexes_drop(r->w, entry->name, item->live_indexes, entry->indexes, false, err)) return false;
+  if (!mig_indexes_drop(r->w, item->target, item->live_indexes, entry->indexes, false, err)) return false;
   mig_crash_point(MIG_CRASH_RESTORE_INDEXES_DROPPED);
   if (entry->holds == MIG_HOLDS_DOCUMENTS && !mig_compare_identical(&item->documents) && !write_documents(r, item, err))
     return false;
-  return bring_options(r, item, err) && mig_indexes_create(r->w, entry->name, entry->indexes, &item->refused, err);
+  return bring_options(r, item, err) && mig_indexes_create(r->w, item->target, entry->indexes, &item->refused, err);
 }

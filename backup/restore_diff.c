@@ -13,13 +13,10 @@ void mig_restore_item_forget(mig_restore_item *item) {
   memset(&item->documents, 0, sizeof item->documents);
 }
 
-static bool read_metadata(mig_work *w, mig_restore_item *item, const char *collection, mig_error *err) {
+static bool read_live(mig_work *w, mig_restore_item *item, const char *collection, mig_error *err) {
   bson_t info, indexes;
-  const char *type = "collection";
   bool ok = mig_db_collection_info(w->db, collection, &info, &item->live, err);
   if (ok && item->live) {
-    mig_bson_str(&info, "type", &type);
-    item->live_is_view = strcmp(type, "view") == 0;
     item->live_info = bson_copy(&info);
     ok = mig_db_indexes(w->db, collection, &indexes, err);
     if (ok) item->live_indexes = bson_copy(&indexes);
@@ -27,6 +24,24 @@ static bool read_metadata(mig_work *w, mig_restore_item *item, const char *colle
   }
   bson_destroy(&info);
   return ok;
+}
+
+static const mig_collection_entry *against(const mig_restore *r, const char *collection) {
+  return r->against ? mig_manifest_find(mig_archive_contents(r->against), collection) : NULL;
+}
+
+static bool read_metadata(mig_restore *r, mig_restore_item *item, const char *collection, mig_error *err) {
+  const mig_collection_entry *other = against(r, collection);
+  const char *type = "collection";
+  if (!r->against && !read_live(r->w, item, collection, err)) return false;
+  if (other && other->holds != MIG_HOLDS_ABSENT) {
+    item->live = true;
+    item->live_info = bson_copy(other->info);
+    item->live_indexes = bson_copy(other->indexes);
+  }
+  if (item->live_info) mig_bson_str(item->live_info, "type", &type);
+  item->live_is_view = strcmp(type, "view") == 0;
+  return true;
 }
 
 static void compare_metadata(mig_restore_item *item) {
@@ -40,17 +55,26 @@ static void compare_metadata(mig_restore_item *item) {
   item->indexes_differ = mig_indexes_differing(item->live_indexes, item->entry->indexes);
 }
 
+/* Who wants to hear of what this diff finds, or NULL. Later rounds meet the same differences again. */
+static const mig_diff_listener *listener(const mig_restore *r) {
+  return r->round == 0 ? r->options->listener : NULL;
+}
+
 typedef struct finding {
-  mig_displaced *keep;   /* NULL: displaced documents are not kept */
+  mig_displaced *keep; /* NULL: displaced documents are not kept */
+  const mig_diff_listener *listener;
+  const char *collection;
   const bson_t *indexes; /* of the archive, when expired documents may be missing; else NULL */
   int64_t now, expired;
 } finding;
 
-static bool keep_found(void *arg, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
+static bool found(void *arg, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
   finding *f = arg;
-  if (what != MIG_DIFF_MISSING) return !f->keep || mig_displaced_add(f->keep, live, err);
-  if (mig_ttl_expired(f->indexes, archive, f->now)) f->expired++;
-  return true;
+  const mig_diff_listener *l = f->listener;
+  if (what == MIG_DIFF_MISSING && mig_ttl_expired(f->indexes, archive, f->now)) f->expired++;
+  if (what != MIG_DIFF_MISSING && f->keep && !mig_displaced_add(f->keep, live, err)) return false;
+  return !l || !l->document || what == MIG_DIFF_UNSETTLED ||
+         l->document(l->arg, f->collection, what, archive, live, err);
 }
 
 /* What the server's TTL index removes again after it was put back is not missing. */
@@ -59,7 +83,33 @@ static void forgive_expired(mig_restore *r, mig_restore_item *item, const findin
   item->documents.missing -= f->expired;
   mig_say(r->w->observer, MIG_WARNING,
           "%s.%s: %lld documents that were put back had expired and were removed again by the server's TTL index",
-          mig_db_name(r->w->db), item->entry->name, (long long)f->expired);
+          mig_db_name(r->w->db), item->target, (long long)f->expired);
+}
+
+static bool open_other(mig_restore *r, mig_live_source *other, const mig_restore_item *item, const char *collection,
+                       mig_error *err) {
+  if (r->against) return mig_live_open_archived(other, r->w, r->against, against(r, collection), err);
+  return mig_live_open(other, r->w, collection, item->entry->natural_order, err);
+}
+
+/* Too different, or in another order, for one pass in bounded memory: the server is asked for each document. Two
+ * archives have nobody to ask. */
+static bool settle(mig_restore *r, mig_restore_item *item, const char *collection, mig_error *err) {
+  mig_compare_result sure;
+  if (r->against) {
+    if (!item->documents.unsettled) return true;
+    mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s: the two snapshots differ too much to be compared in bounded memory",
+             mig_restore_database(r), collection);
+    return mig_hint(err, "restore one of them into an empty database and compare the other with that");
+  }
+  if (!mig_lookup_run(r->w, r->archive, item->entry, collection, &sure, err)) return false;
+  sure.unsettled = item->documents.unsettled && !mig_compare_identical(&sure);
+  const mig_diff_listener *l = listener(r);
+  if (l && l->document && sure.unsettled)
+    mig_say(r->w->observer, MIG_WARNING, "%s.%s: not every document that differs could be shown; the counts are right",
+            mig_restore_database(r), collection);
+  item->documents = sure;
+  return true;
 }
 
 static bool compare_documents(mig_restore *r, mig_restore_item *item, const char *collection, mig_displaced *keep,
@@ -68,72 +118,134 @@ static bool compare_documents(mig_restore *r, mig_restore_item *item, const char
   char what[300];
   mig_live_source live = {.what = what, .total = entry->documents};
   mig_archive_cursor *archived = NULL;
-  finding found = {.keep = keep};
-  const bool put_back = r->round > 0 || strcmp(collection, entry->name) != 0; /* or staged: it was all there once */
-  if (put_back && !r->options->dry_run) found.indexes = entry->indexes;
-  if (!mig_db_server_now(r->w->db, &found.now, err)) return false;
-  snprintf(what, sizeof what, "compare %s.%s", mig_db_name(r->w->db), entry->name);
-  bool ok = mig_archive_documents(r->archive, entry, 0, &archived, err) &&
-            mig_live_open(&live, r->w, collection, entry->natural_order, err);
+  finding f = {.keep = keep, .listener = listener(r), .collection = collection};
+  const bool put_back = r->round > 0 || strcmp(collection, item->target) != 0; /* or staged: it was all there once */
+  if (put_back && !r->options->dry_run) f.indexes = entry->indexes;
+  if (f.indexes && !mig_db_server_now(r->w->db, &f.now, err)) return false;
+  snprintf(what, sizeof what, "compare %s.%s", mig_restore_database(r), item->target);
+  bool ok = mig_archive_documents(r->archive, entry, 0, &archived, err) && open_other(r, &live, item, collection, err);
   if (ok) {
     const mig_compare compare = {
-        .archive = {archived, mig_archived_next}, .live = {&live, mig_live_next}, .found = keep_found, .arg = &found};
+        .archive = {archived, mig_archived_next}, .live = {&live, mig_live_next}, .found = found, .arg = &f};
     ok = mig_compare_run(&compare, &item->documents, err);
-    if (ok) forgive_expired(r, item, &found);
+    if (ok) forgive_expired(r, item, &f);
   }
   mig_archive_cursor_close(archived);
-  mig_cursor_close(live.cursor);
+  mig_live_close(&live);
   const bool unsure = item->documents.unsettled || (r->round > 0 && item->documents.judged_early);
   if (!ok || !unsure || entry->natural_order || mig_compare_identical(&item->documents)) return ok;
-  /* too different, or in another order, for one pass in bounded memory: ask for each document */
-  mig_compare_result sure;
-  if (!mig_lookup_run(r->w, r->archive, entry, collection, &sure, err)) return false;
-  sure.unsettled = item->documents.unsettled && !mig_compare_identical(&sure);
-  item->documents = sure;
-  return true;
+  return settle(r, item, collection, err);
 }
 
 /* What is not to be there at all: every document is extra. */
 static bool whole_extra(mig_restore *r, mig_restore_item *item, const char *collection, mig_displaced *keep,
                         mig_error *err) {
+  const mig_collection_entry *other = against(r, collection);
+  finding f = {.keep = keep, .listener = listener(r), .collection = collection};
   mig_live_source live = {0};
   bson_t doc;
   mig_pull pulled = MIG_PULL_END;
   if (keep && !mig_displaced_whole(keep, err)) return false;
-  if (item->live_is_view) return true;
-  if (!mig_live_open(&live, r->w, collection, false, err)) return false;
+  if (item->live_is_view || (other && other->holds != MIG_HOLDS_DOCUMENTS)) return true;
+  if (!(other ? mig_live_open_archived(&live, r->w, r->against, other, err)
+              : mig_live_open(&live, r->w, collection, false, err)))
+    return false;
   while ((pulled = mig_live_next(&live, &doc, err)) == MIG_PULL_DOC) {
     item->documents.extra++;
-    if (keep && !mig_displaced_add(keep, &doc, err)) break;
+    if (!found(&f, MIG_DIFF_EXTRA, NULL, &doc, err)) break;
   }
-  mig_cursor_close(live.cursor);
+  mig_live_close(&live);
   return pulled == MIG_PULL_END;
 }
 
+/* There is no collection on the other side: every document is missing. */
+static bool whole_missing(mig_restore *r, mig_restore_item *item, mig_error *err) {
+  finding f = {.listener = listener(r), .collection = item->target};
+  mig_archive_cursor *archived = NULL;
+  bson_t doc;
+  mig_archive_next next = MIG_ARCHIVE_END;
+  if (item->entry->holds != MIG_HOLDS_DOCUMENTS) return true;
+  item->documents.missing = (int64_t)item->entry->documents;
+  if (!f.listener || !f.listener->document) return true;
+  if (!mig_archive_documents(r->archive, item->entry, 0, &archived, err)) return false;
+  while ((next = mig_archive_cursor_next(archived, &doc, err)) == MIG_ARCHIVE_DOC)
+    if (!found(&f, MIG_DIFF_MISSING, &doc, NULL, err)) break;
+  mig_archive_cursor_close(archived);
+  return next == MIG_ARCHIVE_END;
+}
+
 static bool missing_metadata_only(const mig_restore *r, const mig_restore_item *item, mig_error *err) {
-  mig_fail(err, MIG_E_FAILED, "%s.%s is missing", mig_db_name(r->w->db), item->entry->name);
+  mig_fail(err, MIG_E_FAILED, "%s.%s is missing", mig_db_name(r->w->db), item->target);
   mig_why(err, "the snapshot holds only its indexes and options, not its documents");
   return mig_hint(
       err, "restore the collection from an older snapshot that holds its documents, or leave it out with --only");
 }
 
+/* Indexes that stand on one side only, or are not the same. */
+static bool tell_indexes(const mig_diff_listener *l, const mig_restore_item *item, const bson_t *from, const bson_t *to,
+                         bool from_archive, mig_error *err) {
+  bson_iter_t it;
+  bson_t spec, other;
+  const char *name = NULL;
+  if (!from || !bson_iter_init(&it, from)) return true;
+  while (bson_iter_next(&it)) {
+    if (!mig_bson_iter_doc(&it, &spec) || !mig_index_name(&spec, &name) || mig_index_is_own(&spec)) continue;
+    const bool there = to && mig_index_find(to, name, &other);
+    if (there && (!from_archive || mig_index_in(to, &spec))) continue; /* a changed one is told once */
+    const bson_t *counterpart = there ? &other : NULL;
+    if (!l->index(l->arg, item->target, name, from_archive ? &spec : counterpart, from_archive ? counterpart : &spec,
+                  err))
+      return false;
+  }
+  return true;
+}
+
+static bool tell_metadata(mig_restore *r, const mig_restore_item *item, mig_error *err) {
+  const mig_diff_listener *l = listener(r);
+  bson_t recorded, live;
+  if (!l) return true;
+  if (l->options && (item->fixed_differ || item->validator_differs || item->images_differ)) {
+    mig_options_of(item->entry->info, &recorded);
+    mig_options_of(item->live_info, &live);
+    if (!l->options(l->arg, item->target, &recorded, &live, err)) return false;
+  }
+  return !l->index || item->indexes_differ == 0 ||
+         (tell_indexes(l, item, item->entry->indexes, item->live_indexes, true, err) &&
+          tell_indexes(l, item, item->live_indexes, item->entry->indexes, false, err));
+}
+
 bool mig_restore_diff(mig_restore *r, mig_restore_item *item, const char *collection, mig_displaced *keep,
                       mig_error *err) {
-  const mig_collection_entry *entry = item->entry;
+  const mig_collection_entry *entry = item->entry, *other = NULL;
   mig_restore_item_forget(item);
-  if (!read_metadata(r->w, item, collection, err)) return false;
+  if (!read_metadata(r, item, collection, err)) return false;
   if (!item->live) {
     /* a view is nothing but metadata */
-    if (entry->holds == MIG_HOLDS_METADATA && !item->is_view) return missing_metadata_only(r, item, err);
-    if (entry->holds == MIG_HOLDS_DOCUMENTS) item->documents.missing = (int64_t)entry->documents;
-    return true;
+    if (entry->holds == MIG_HOLDS_METADATA && !item->is_view && !r->compares)
+      return missing_metadata_only(r, item, err);
+    return whole_missing(r, item, err);
   }
-  if (keep && !mig_displaced_collection(keep, entry->name, item->live_info, item->live_indexes, err)) return false;
+  if (keep && !mig_displaced_collection(keep, item->target, item->live_info, item->live_indexes, err)) return false;
   if (entry->holds == MIG_HOLDS_ABSENT) return whole_extra(r, item, collection, keep, err);
   compare_metadata(item);
-  if (item->live_is_view && !item->is_view) item->documents.missing = (int64_t)entry->documents;
+  if (!tell_metadata(r, item, err)) return false;
+  if (item->live_is_view && !item->is_view && !whole_missing(r, item, err)) return false;
   if (item->is_view || item->live_is_view) return !item->fixed_differ || whole_extra(r, item, collection, keep, err);
-  return entry->holds != MIG_HOLDS_DOCUMENTS || compare_documents(r, item, collection, keep, err);
+  other = against(r, collection);
+  if (entry->holds != MIG_HOLDS_DOCUMENTS || (other && other->holds != MIG_HOLDS_DOCUMENTS)) return true;
+  return compare_documents(r, item, collection, keep, err);
+}
+
+void mig_restore_fill_row(const mig_restore_item *item) {
+  mig_restore_collection *row = item->row;
+  row->missing = item->documents.missing;
+  row->changed = item->documents.changed;
+  row->extra = item->documents.extra;
+  row->indexes_differing = item->indexes_differ;
+  row->options_differ = item->fixed_differ || item->validator_differs || item->images_differ;
+  row->sequence_differs = item->entry->natural_order && item->documents.out_of_order;
+  row->created = !item->live && item->entry->holds != MIG_HOLDS_ABSENT;
+  row->dropped = item->live && item->entry->holds == MIG_HOLDS_ABSENT;
 }
 
 bool mig_restore_item_differs(const mig_restore_item *item) {
@@ -142,67 +254,4 @@ bool mig_restore_item_differs(const mig_restore_item *item) {
   if (!item->live) return false;
   return item->fixed_differ || item->validator_differs || item->images_differ || item->indexes_differ > 0 ||
          !mig_compare_identical(&item->documents) || (entry->natural_order && item->documents.out_of_order);
-}
-
-/* The first index that is missing or other, as recorded and as it is. */
-static bool say_indexes(const mig_restore_item *item, mig_buf *text, mig_error *err) {
-  bson_iter_t it;
-  bson_t spec, live;
-  const char *name = NULL;
-  if (!mig_buf_printf(text, err, ", %lld indexes", (long long)item->indexes_differ)) return false;
-  if (!item->entry->indexes || !bson_iter_init(&it, item->entry->indexes)) return true;
-  while (bson_iter_next(&it)) {
-    if (!mig_bson_iter_doc(&it, &spec) || mig_index_is_own(&spec) || mig_index_in(item->live_indexes, &spec)) continue;
-    const bool there = mig_index_name(&spec, &name) && mig_index_find(item->live_indexes, name, &live);
-    char *want = mig_bson_json(&spec), *has = there ? mig_bson_json(&live) : NULL;
-    const bool ok = mig_buf_printf(text, err, " (%.200s is %.200s)", want ? want : "?",
-                                   has     ? has
-                                   : there ? "?"
-                                           : "not there");
-    mig_free(want);
-    mig_free(has);
-    return ok;
-  }
-  return true;
-}
-
-static bool say_options(const mig_restore_item *item, mig_buf *text, mig_error *err) {
-  bson_t recorded, live;
-  mig_options_of(item->entry->info, &recorded);
-  mig_options_of(item->live_info, &live);
-  char *want = mig_bson_json(&recorded), *has = mig_bson_json(&live);
-  const bool ok = mig_buf_printf(text, err, ", the options (%.200s are %.200s)", want ? want : "?", has ? has : "?");
-  mig_free(want);
-  mig_free(has);
-  return ok;
-}
-
-static bool say_kinds(const mig_restore_item *item, mig_buf *text, mig_error *err) {
-  const mig_compare_result *d = &item->documents;
-  const bool options = item->fixed_differ || item->validator_differs || item->images_differ;
-  if (!mig_buf_printf(text, err, "%lld missing, %lld changed, %lld extra documents", (long long)d->missing,
-                      (long long)d->changed, (long long)d->extra))
-    return false;
-  if (item->indexes_differ && !say_indexes(item, text, err)) return false;
-  if (options && !say_options(item, text, err)) return false;
-  for (size_t i = 0; i < d->id_count; i++)
-    if (!mig_buf_printf(text, err, "%s%s", i ? ", " : "; _id ", d->ids[i])) return false;
-  return true;
-}
-
-bool mig_restore_item_fail(const mig_restore *r, const mig_restore_item *item, const char *doing, mig_error *err) {
-  mig_buf text = MIG_BUF(4096);
-  const mig_error *refused = &item->refused;
-  const bool said = refused->code != MIG_OK;
-  say_kinds(item, &text, NULL);
-  mig_fail(err, said ? MIG_E_SERVER : MIG_E_FAILED, "%s.%s is not as in the snapshot %s", mig_db_name(r->w->db),
-           item->entry->name, doing);
-  if (err && said) err->server_code = refused->server_code;
-  if (said)
-    mig_why(err, "%s; the server refused: %s: %s", mig_buf_text(&text), refused->what, refused->why);
-  else
-    mig_why(err, "%s; the server stores them otherwise, or others write to it", mig_buf_text(&text));
-  mig_hint(err, "stop what writes to this collection and run the restore again; it goes on where it stands");
-  mig_buf_free(&text);
-  return false;
 }

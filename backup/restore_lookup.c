@@ -79,7 +79,7 @@ static bool compare_batch(mig_work *w, const char *collection, batch *b, mig_com
   if (!mig_checkpoint(w, err) || !ask(w, collection, b, &live.cursor, err)) return false;
   const mig_compare compare = {.archive = {b, batch_next}, .live = {&live, mig_live_next}, .window_bytes = SIZE_MAX};
   const bool ok = mig_compare_run(&compare, &part, err);
-  mig_cursor_close(live.cursor);
+  mig_live_close(&live);
   if (ok) add(sum, &part);
   return ok;
 }

@@ -2,9 +2,10 @@
  * restore_parts.h - what the parts of a restore share; not for other layers
  *
  *     restore.c: verify --> rounds of { diff --> displaced --> apply } until a diff finds nothing
- *     restore_diff.c    what differs, read only          restore_delta.c   writes only what differs
- *     restore_meta.c    options, validators              restore_swap.c    stages, compares, renames
- *     restore_index.c   indexes                          restore_write.c   batches of writes
+ *     restore_plan.c    what is to be looked at          restore_delta.c   writes only what differs
+ *     restore_diff.c    what differs, read only          restore_swap.c    stages, compares, renames
+ *     restore_meta.c    options, validators              restore_write.c   batches of writes
+ *     restore_index.c   indexes                          restore_say.c     says what still differs
  *     restore_aside.c   collections that go, without losing what was written to them in the last moment
  *
  * A round's diff is the compare pass of the round before. Each round writes in a plainer way than the one before it.
@@ -29,6 +30,7 @@ typedef enum mig_bring {
 
 typedef struct mig_restore_item {
   const mig_collection_entry *entry;
+  const char *target;          /* the live collection: the entry's name, or another beside it */
   mig_restore_collection *row; /* in the report: what the first round found */
   bool is_view;                /* in the archive */
   bool live, live_is_view;
@@ -43,10 +45,12 @@ typedef struct mig_restore_item {
 typedef struct mig_restore {
   mig_work *w;
   mig_archive *archive;
+  mig_archive *against; /* diff.h: the second archive instead of the live database; NULL: live */
   const mig_restore_options *options;
   mig_restore_report *report;
   mig_restore_item *items;
   size_t count;
+  bool compares;            /* diff.h: nothing will be written */
   mig_displaced *displaced; /* of this round; NULL: displaced documents are not kept */
   unsigned round;
 } mig_restore;
@@ -57,14 +61,23 @@ typedef struct mig_restore {
 typedef struct mig_live_source {
   mig_work *w;
   mig_cursor *cursor;
-  const char *what; /* for progress */
+  mig_archive_cursor *archived; /* instead of the cursor: a second archive in the place of the live database */
+  const char *what;             /* for progress */
   uint64_t done, total;
   int64_t checked_ms;
 } mig_live_source;
 /* All documents in _id order, or in natural order. */
 bool mig_live_open(mig_live_source *s, mig_work *w, const char *collection, bool natural, mig_error *err);
+bool mig_live_open_archived(mig_live_source *s, mig_work *w, mig_archive *archive, const mig_collection_entry *entry,
+                            mig_error *err);
 mig_pull mig_live_next(void *source, bson_t *doc, mig_error *err);
+void mig_live_close(mig_live_source *s);
 mig_pull mig_archived_next(void *cursor, bson_t *doc, mig_error *err); /* a mig_archive_cursor */
+
+/* --- restore_plan.c --- */
+bool mig_restore_plan(mig_restore *r, mig_error *err); /* fills items and the report's rows */
+void mig_restore_plan_free(mig_restore *r);
+const char *mig_restore_database(const mig_restore *r); /* the live one's name, or that of the second archive */
 
 /* --- restore_diff.c --- */
 /* Fills everything of the item from `collection` as it is now; documents of METADATA entries are not read.
@@ -73,6 +86,9 @@ bool mig_restore_diff(mig_restore *r, mig_restore_item *item, const char *collec
                       mig_error *err);
 void mig_restore_item_forget(mig_restore_item *item); /* what the last diff found */
 bool mig_restore_item_differs(const mig_restore_item *item);
+/* Counts of what the last diff found, for the report. */
+void mig_restore_fill_row(const mig_restore_item *item);
+/* restore_say.c: */
 /* Says what still differs, with up to 5 _ids, and why if the server said so. Always returns false. */
 bool mig_restore_item_fail(const mig_restore *r, const mig_restore_item *item, const char *doing, mig_error *err);
 

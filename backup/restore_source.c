@@ -32,14 +32,24 @@ bool mig_live_open(mig_live_source *s, mig_work *w, const char *collection, bool
   return query(s, collection, natural, false, err);
 }
 
-mig_pull mig_live_next(void *source, bson_t *doc, mig_error *err) {
-  mig_live_source *s = source;
+bool mig_live_open_archived(mig_live_source *s, mig_work *w, mig_archive *archive, const mig_collection_entry *entry,
+                            mig_error *err) {
+  s->w = w;
+  s->cursor = NULL;
+  s->checked_ms = mig_now_monotonic_ms();
+  return mig_archive_documents(archive, entry, 0, &s->archived, err);
+}
+
+void mig_live_close(mig_live_source *s) {
+  mig_cursor_close(s->cursor);
+  mig_archive_cursor_close(s->archived);
+  s->cursor = NULL;
+  s->archived = NULL;
+}
+
+static mig_pull pull(mig_live_source *s, bson_t *doc, mig_error *err) {
   const bson_t *borrowed = NULL;
-  if (s->done % 256 == 0 && mig_now_monotonic_ms() - s->checked_ms >= 1000) {
-    if (!mig_checkpoint(s->w, err)) return MIG_PULL_ERROR;
-    s->checked_ms = mig_now_monotonic_ms();
-    if (s->what) mig_progress(s->w->observer, s->what, s->done, s->total);
-  }
+  if (s->archived) return mig_archived_next(s->archived, doc, err);
   switch (mig_cursor_next(s->cursor, &borrowed, err)) {
   case MIG_NEXT_END:
     return MIG_PULL_END;
@@ -48,13 +58,23 @@ mig_pull mig_live_next(void *source, bson_t *doc, mig_error *err) {
   case MIG_NEXT_DOC:
     break;
   }
+  if (bson_init_static(doc, bson_get_data(borrowed), borrowed->len)) return MIG_PULL_DOC;
+  mig_fail(err, MIG_E_SERVER, "the server sent a document that is none");
+  return MIG_PULL_ERROR;
+}
+
+mig_pull mig_live_next(void *source, bson_t *doc, mig_error *err) {
+  mig_live_source *s = source;
+  if (s->done % 256 == 0 && mig_now_monotonic_ms() - s->checked_ms >= 1000) {
+    if (!mig_checkpoint(s->w, err)) return MIG_PULL_ERROR;
+    s->checked_ms = mig_now_monotonic_ms();
+    if (s->what) mig_progress(s->w->observer, s->what, s->done, s->total);
+  }
+  const mig_pull pulled = pull(s, doc, err);
+  if (pulled != MIG_PULL_DOC) return pulled;
   s->done++;
   s->w->counts.documents_read++;
-  s->w->counts.bytes_read += borrowed->len;
-  if (!bson_init_static(doc, bson_get_data(borrowed), borrowed->len)) {
-    mig_fail(err, MIG_E_SERVER, "the server sent a document that is none");
-    return MIG_PULL_ERROR;
-  }
+  s->w->counts.bytes_read += doc->len;
   return MIG_PULL_DOC;
 }
 

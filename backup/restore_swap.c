@@ -61,12 +61,12 @@ static bool create(mig_restore *r, const mig_restore_item *item, const char *sta
   }
   bson_destroy(first);
   bson_destroy(&command);
-  return ok || mig_fail_at(err, "a collection with the options of %s", item->entry->name);
+  return ok || mig_fail_at(err, "a collection with the options of %s", item->target);
 }
 
 static bool load(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
   char what[300];
-  snprintf(what, sizeof what, "restore %s.%s", mig_db_name(r->w->db), item->entry->name);
+  snprintf(what, sizeof what, "restore %s.%s", mig_db_name(r->w->db), item->target);
   const mig_writer_options options = {
       .collection = stage, .refused = &item->refused, .what = what, .total = item->entry->documents};
   mig_archive_cursor *archived = NULL;
@@ -100,7 +100,8 @@ static bool bring_options(mig_restore *r, mig_restore_item *item, const char *st
 
 /* The same comparison as for the collection itself: only an exact copy may take its place. */
 static bool check_stage(mig_restore *r, const mig_restore_item *item, const char *stage, mig_error *err) {
-  mig_restore_item copy = {.entry = item->entry, .refused = item->refused};
+  mig_restore_item copy = {
+      .entry = item->entry, .target = item->target, .is_view = item->is_view, .refused = item->refused};
   mig_restore judge = *r;
   judge.round = MIG_RESTORE_ROUNDS; /* doubt is settled by look-ups */
   bool ok = mig_restore_diff(&judge, &copy, stage, NULL, err);
@@ -143,7 +144,7 @@ bool mig_restore_rename(mig_restore *r, const char *stage, const char *name, boo
 /* The staging collection has shown that this server can hold an exact copy; now it takes the place that is free. Killed
  * before, the collection is missing: run again, it is made from the archive. */
 static bool take_place(mig_restore *r, mig_restore_item *item, const char *stage, bool drop_target, mig_error *err) {
-  const char *name = item->entry->name;
+  const char *name = item->target;
   if (mig_restore_rename(r, stage, name, drop_target, err)) {
     mig_crash_point(MIG_CRASH_RESTORE_RENAMED);
     return true;

@@ -19,7 +19,7 @@ void mig_snapshot_plan_clear(mig_snapshot_plan *plan) {
 }
 
 /* Ours and the server's own; the views and time series behind system.views and system.buckets are there by name. */
-static bool left_out(const char *name) {
+bool mig_snapshot_leaves_out(const char *name) {
   return strncmp(name, "system.", 7) == 0 || strncmp(name, "migprobe_", 9) == 0 || strncmp(name, "migstage_", 9) == 0 ||
          strcmp(name, MIG_LOCKS) == 0 || strcmp(name, MIG_EVENTS) == 0;
 }
@@ -56,7 +56,7 @@ static bool list_all(mig_work *w, mig_snapshot_plan *plan, mig_error *err) {
   while (ok && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC) {
     if (!mig_bson_str(doc, "name", &name))
       ok = mig_fail(err, MIG_E_SERVER, "listCollections on %s: a collection without a name", mig_db_name(w->db));
-    else if (!left_out(name))
+    else if (!mig_snapshot_leaves_out(name))
       ok = add_item(plan, name, MIG_HOLDS_DOCUMENTS, err);
   }
   mig_cursor_close(c);

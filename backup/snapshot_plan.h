@@ -30,6 +30,8 @@ bool mig_snapshot_plan_make(mig_work *w, const mig_snapshot_want *wants, size_t 
                             mig_error *err);
 bool mig_snapshot_plan_unchanged(mig_work *w, const mig_snapshot_plan *plan, mig_error *err);
 void mig_snapshot_plan_clear(mig_snapshot_plan *plan);
+/* A collection that a snapshot of the whole database does not take. */
+bool mig_snapshot_leaves_out(const char *name);
 
 /* Reads a collection's documents into the open collection of the archive, and counts them against the server's count.
  * at_one_time: reads and counts see one state, so they must agree. */

@@ -114,6 +114,13 @@ char *mig_bson_json(const bson_t *doc) {
   return own(bson_as_relaxed_extended_json(doc, NULL), "{\"$unprintable\": true}");
 }
 
+char *mig_bson_canonical_json(const bson_t *doc) {
+  char *json = bson_as_canonical_extended_json(doc, NULL);
+  char *mine = json ? mig_strdup(json) : NULL;
+  bson_free(json);
+  return mine;
+}
+
 char *mig_bson_array_json(const bson_t *array) {
   bson_t outer = BSON_INITIALIZER;
   bson_iter_t it;

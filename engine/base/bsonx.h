@@ -35,6 +35,8 @@ bool mig_bson_same(const bson_t *a, const bson_t *b); /* byte for byte */
 bson_t *mig_bson_without(const bson_t *doc, const char *const *keys);
 /* Relaxed Extended JSON of a document, or of an array document; free with mig_free. */
 char *mig_bson_json(const bson_t *doc);
+/* Canonical: every type shows. NULL also for what JSON cannot carry (text that is not UTF-8). Free with mig_free. */
+char *mig_bson_canonical_json(const bson_t *doc);
 char *mig_bson_array_json(const bson_t *array);
 /* The value under `it` as shortened JSON ("ObjectId" and so on included), at most max characters; free with mig_free.
  */

@@ -62,8 +62,9 @@ bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err);
 /* output.c */
 void cli_print(mig_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* stdout, not with --json */
 void cli_json(mig_cli *cli, const bson_t *line);                                          /* stdout, only with --json */
-void cli_note(mig_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));  /* stderr, not with --quiet */
-void cli_error(mig_cli *cli, const mig_error *err);                                       /* three lines on stderr */
+void cli_json_exact(mig_cli *cli, const bson_t *line); /* the same in canonical Extended JSON: types show */
+void cli_note(mig_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* stderr, not with --quiet */
+void cli_error(mig_cli *cli, const mig_error *err);                                      /* three lines on stderr */
 const char *cli_color(const mig_cli *cli, const char *name); /* "red", "green", "yellow", "bold", "dim", "off" */
 mig_observer cli_observer(mig_cli *cli);
 void cli_progress_end(mig_cli *cli);

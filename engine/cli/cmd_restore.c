@@ -17,20 +17,6 @@ static bool strategy(const mig_cli *cli, mig_strategy *out, mig_error *err) {
   return true;
 }
 
-static void show_collection(mig_cli *cli, const mig_restore_collection *c) {
-  bson_t *line =
-      BCON_NEW("collection", BCON_UTF8(c->name), "strategy", BCON_UTF8(c->strategy), "missing", BCON_INT64(c->missing),
-               "changed", BCON_INT64(c->changed), "extra", BCON_INT64(c->extra), "indexesDiffering",
-               BCON_INT64(c->indexes_differing), "optionsDiffer", BCON_BOOL(c->options_differ), "created",
-               BCON_BOOL(c->created), "dropped", BCON_BOOL(c->dropped));
-  cli_json(cli, line);
-  bson_destroy(line);
-  cli_print(cli, "  %-32s %-6s %8lld missing %8lld changed %8lld extra %3lld indexes%s%s%s\n", c->name, c->strategy,
-            (long long)c->missing, (long long)c->changed, (long long)c->extra, (long long)c->indexes_differing,
-            c->options_differ ? ", options" : "", c->created ? ", was missing" : "",
-            c->dropped ? ", should not be there" : "");
-}
-
 /* Archives of documents that others wrote meanwhile and that were not left in place. */
 static void show_displaced(mig_cli *cli, const char *path) {
   if (!path) return;
@@ -42,7 +28,7 @@ static void show_displaced(mig_cli *cli, const char *path) {
 
 static void show(mig_cli *cli, const mig_emergency_report *r, bool dry_run) {
   const mig_restore_report *x = &r->restore;
-  for (size_t i = 0; i < x->count; i++) show_collection(cli, &x->collections[i]);
+  for (size_t i = 0; i < x->count; i++) cli_diff_row(cli, &x->collections[i]);
   show_displaced(cli, x->displaced_path);
   for (size_t i = 0; i < MIG_RESTORE_DISPLACED; i++) show_displaced(cli, x->more_displaced[i]);
   bson_t *line =
@@ -70,7 +56,10 @@ bool cmd_restore(mig_cli *cli, mig_error *err) {
                              .only = cli->only,
                              .dry_run = cli->opt[OPT_DRY_RUN] != NULL,
                              .no_safety_snapshot = cli->opt[OPT_NO_SAFETY] != NULL};
+  const mig_diff_listener listener = cli_diff_listener(cli);
   if (!strategy(cli, &o.strategy, err)) return false;
+  if (cli->opt[OPT_DOCUMENTS] && !o.dry_run) return mig_fail(err, MIG_E_USAGE, "--documents goes with --dry-run");
+  if (o.dry_run) o.listener = &listener;
   mig_cli_catch_signals();
   bool ok = mig_cli_open(cli, &e, err);
   if (ok)

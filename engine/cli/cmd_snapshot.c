@@ -63,7 +63,7 @@ bool cmd_snapshot_list(mig_cli *cli, mig_error *err) {
   return ok;
 }
 
-static bool open_snapshot(mig_cli *cli, const char *name, mig_archive **out, mig_error *err) {
+bool cli_open_snapshot(mig_cli *cli, const char *name, mig_archive **out, mig_error *err) {
   mig_store *store = NULL;
   char *path = NULL;
   *out = NULL;
@@ -96,7 +96,7 @@ static void show_collection(mig_cli *cli, const mig_collection_entry *c) {
 bool cmd_snapshot_show(mig_cli *cli, mig_error *err) {
   mig_archive *a = NULL;
   char when[32], raw[40];
-  if (!open_snapshot(cli, cli->args[0], &a, err)) return false;
+  if (!cli_open_snapshot(cli, cli->args[0], &a, err)) return false;
   const mig_manifest *m = mig_archive_contents(a);
   cli_local_time(m->created_unix_ms, when);
   cli_bytes((int64_t)m->raw_bytes, raw);
@@ -125,7 +125,7 @@ bool cmd_snapshot_verify(mig_cli *cli, mig_error *err) {
   for (int i = 0; i < cli->arg_count; i++) {
     mig_archive *a = NULL;
     mig_error local = {0};
-    bool good = open_snapshot(cli, cli->args[i], &a, &local) && mig_archive_verify(a, &observer, &local);
+    bool good = cli_open_snapshot(cli, cli->args[i], &a, &local) && mig_archive_verify(a, &observer, &local);
     bson_t *line =
         BCON_NEW("snapshot", BCON_UTF8(cli->args[i]), "good", BCON_BOOL(good), "what", BCON_UTF8(local.what));
     cli_json(cli, line);

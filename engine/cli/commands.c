@@ -29,12 +29,16 @@ const mig_command mig_commands[] = {
     {"snapshot show", cmd_snapshot_show, "SNAPSHOT", "what a snapshot holds", 1, 1, 0},
     {"snapshot verify", cmd_snapshot_verify, "SNAPSHOT...", "check every hash and document; exit 6 if one is damaged",
      1, -1, 0},
+    {"snapshot diff", cmd_snapshot_diff, "SNAPSHOT [SNAPSHOT]",
+     "how the database (or a second snapshot) differs from a snapshot; exit 6 if it does", 1, 2,
+     OPT_BIT(ONLY) | OPT_BIT(DOCUMENTS)},
     {"snapshot prune", cmd_snapshot_prune, "[SNAPSHOT...]",
      "remove snapshots that no rule keeps, or those named; never what the ledger still needs", 0, -1,
      OPT_BIT(KEEP_LAST) | OPT_BIT(KEEP_DAILY) | OPT_BIT(KEEP_WEEKLY) | OPT_BIT(KEEP_MONTHLY) | OPT_BIT(KEEP_WITHIN) |
          OPT_BIT(FORCE) | OPT_BIT(DRY_RUN) | OPT_BIT(LEASE_MINUTES)},
     {"restore", cmd_restore, "SNAPSHOT", "put a snapshot back (an id of the store, or a path)", 1, 1,
-     OPT_BIT(ONLY) | OPT_BIT(STRATEGY) | OPT_BIT(DRY_RUN) | OPT_BIT(NO_SAFETY) | OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
+     OPT_BIT(ONLY) | OPT_BIT(STRATEGY) | OPT_BIT(DRY_RUN) | OPT_BIT(DOCUMENTS) | OPT_BIT(NO_SAFETY) | OPT_BIT(YES) |
+         OPT_BIT(LEASE_MINUTES)},
     {"recover", cmd_recover, "", "finish or undo an interrupted run", 0, 0, OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
     {"mark", cmd_mark, "NAME", "record by hand that a migration is applied or pending; nothing is run", 1, 1,
      OPT_BIT(APPLIED) | OPT_BIT(PENDING) | OPT_BIT(WHY) | OPT_BIT(META)},

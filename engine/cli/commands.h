@@ -4,6 +4,7 @@
 #ifndef MIG_CLI_COMMANDS_H
 #define MIG_CLI_COMMANDS_H
 
+#include "backup/diff.h"
 #include "cli/cli.h"
 
 bool cmd_init(mig_cli *cli, mig_error *err); /* cmd_project.c */
@@ -26,6 +27,7 @@ bool cmd_snapshot_create(mig_cli *cli, mig_error *err); /* cmd_snapshot.c */
 bool cmd_snapshot_list(mig_cli *cli, mig_error *err);
 bool cmd_snapshot_show(mig_cli *cli, mig_error *err);
 bool cmd_snapshot_verify(mig_cli *cli, mig_error *err);
+bool cmd_snapshot_diff(mig_cli *cli, mig_error *err);  /* cmd_diff.c */
 bool cmd_snapshot_prune(mig_cli *cli, mig_error *err); /* cmd_prune.c */
 bool cmd_restore(mig_cli *cli, mig_error *err);        /* cmd_restore.c */
 bool cmd_lock_status(mig_cli *cli, mig_error *err);    /* cmd_admin.c */
@@ -35,5 +37,11 @@ bool cmd_version(mig_cli *cli, mig_error *err); /* cmd_help.c */
 bool cmd_help(mig_cli *cli, mig_error *err);
 bool cli_help_topic(mig_cli *cli, const char *topic); /* cmd_topics.c: "steps", "guards"; false: no such topic */
 bool cmd_help_for(mig_cli *cli, mig_error *err);
+
+/* An id of the store or a path. Not verified yet. */
+bool cli_open_snapshot(mig_cli *cli, const char *name, mig_archive **out, mig_error *err); /* cmd_snapshot.c */
+/* cmd_diff.c: how differences look; both for diff and for a restore's dry run. */
+mig_diff_listener cli_diff_listener(mig_cli *cli); /* indexes and options; with --documents also documents */
+void cli_diff_row(mig_cli *cli, const mig_restore_collection *row);
 
 #endif

@@ -43,6 +43,14 @@ void cli_json(mig_cli *cli, const bson_t *line) {
   mig_free(json);
 }
 
+void cli_json_exact(mig_cli *cli, const bson_t *line) {
+  if (!cli->json) return;
+  char *json = mig_bson_canonical_json(line);
+  printf("%s\n", json ? json : "{}");
+  fflush(stdout);
+  mig_free(json);
+}
+
 void cli_note(mig_cli *cli, const char *fmt, ...) {
   if (cli->quiet) return;
   cli_progress_end(cli);

@@ -155,6 +155,7 @@ static mig_restore_options restore_options(const mig_engine *e, const mig_emerge
   return (mig_restore_options){.strategy = o->strategy,
                                .only = o->only,
                                .dry_run = o->dry_run,
+                               .listener = o->listener,
                                .displaced_store = o->no_safety_snapshot ? NULL : e->store,
                                .displaced_reason = "displaced by a restore by hand"};
 }

@@ -19,6 +19,7 @@ typedef struct mig_emergency_options {
   mig_strategy strategy;
   const char *const *only;
   bool dry_run, no_safety_snapshot;
+  const mig_diff_listener *listener; /* of what a dry run finds; may be NULL */
 } mig_emergency_options;
 
 typedef struct mig_emergency_report {
