@@ -6,11 +6,11 @@
 
 #define DAY_MS INT64_C(86400000)
 
-bool mig_span_parse(const char *text, mig_span *out) {
+bool mig_keep_span_parse(const char *text, mig_keep_span *out) {
   static const char units[] = "ymdh";
   int *const parts[] = {&out->years, &out->months, &out->days, &out->hours};
   size_t next = 0;
-  *out = (mig_span){0};
+  *out = (mig_keep_span){0};
   if (!*text) return false;
   while (*text) {
     int number = 0, digits = 0;
@@ -24,7 +24,7 @@ bool mig_span_parse(const char *text, mig_span *out) {
   return true;
 }
 
-static bool has_span(const mig_span *s) {
+static bool has_span(const mig_keep_span *s) {
   return s->years || s->months || s->days || s->hours;
 }
 
@@ -37,7 +37,7 @@ static int64_t floor_div(int64_t a, int64_t b) {
 }
 
 /* The calendar does the arithmetic: one month before 31 March is 3 March, as with restic. */
-static int64_t back_by(int64_t unix_ms, const mig_span *span) {
+static int64_t back_by(int64_t unix_ms, const mig_keep_span *span) {
   time_t seconds = (time_t)floor_div(unix_ms, 1000);
   struct tm t;
   if (!gmtime_r(&seconds, &t)) return INT64_MIN;

@@ -16,13 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct mig_span {
+typedef struct mig_keep_span {
   int years, months, days, hours;
-} mig_span;
+} mig_keep_span;
 
 typedef struct mig_keep {
   int64_t last, daily, weekly, monthly; /* 0: no such rule */
-  mig_span within;                      /* all 0: no such rule */
+  mig_keep_span within;                 /* all 0: no such rule */
 } mig_keep;
 
 #define MIG_KEEP_LAST    1u
@@ -32,7 +32,7 @@ typedef struct mig_keep {
 #define MIG_KEEP_WITHIN  16u
 
 /* "2y5m7d3h": each part at most once, in this order, at least one; numbers up to 9999. False: not that. */
-bool mig_span_parse(const char *text, mig_span *out);
+bool mig_keep_span_parse(const char *text, mig_keep_span *out);
 bool mig_keep_any(const mig_keep *rules); /* is there a rule at all? */
 /* taken_unix_ms: oldest first. kept_by has room for `count`. */
 void mig_keep_judge(const mig_keep *rules, const int64_t *taken_unix_ms, size_t count, unsigned *kept_by);

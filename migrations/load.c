@@ -5,7 +5,7 @@
 #include "base/fs.h"
 #include "base/names.h"
 #include "migrations/implied.h"
-#include "migrations/json_source.h"
+#include "base/json_source.h"
 #include "migrations/migration.h"
 #include "migrations/order.h"
 

@@ -8,7 +8,7 @@ static bool rules(const mig_cli *cli, mig_keep *out, mig_error *err) {
       !mig_cli_int(cli, OPT_KEEP_WEEKLY, 0, &out->weekly, err) ||
       !mig_cli_int(cli, OPT_KEEP_MONTHLY, 0, &out->monthly, err))
     return false;
-  if (within && (!mig_span_parse(within, &out->within) || !mig_keep_any(&(mig_keep){.within = out->within}))) {
+  if (within && (!mig_keep_span_parse(within, &out->within) || !mig_keep_any(&(mig_keep){.within = out->within}))) {
     mig_fail(err, MIG_E_USAGE, "--keep-within takes a time like 1y5m7d2h, not \"%.60s\"", within);
     return mig_hint(err, "years, months, days, hours, in this order; 14d is two weeks");
   }

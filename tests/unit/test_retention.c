@@ -127,13 +127,13 @@ static void spans_are_read_as_written_or_refused(void **state) {
   (void)state;
   static const char *const bad[] = {"",    "d",    "1",      "1x",  "1d1d", "1d1y", "-1d",
                                     "1 d", "1.5d", "99999d", "1h1", "ymdh", NULL};
-  mig_span s;
-  assert_true(mig_span_parse("2y5m7d3h", &s));
+  mig_keep_span s;
+  assert_true(mig_keep_span_parse("2y5m7d3h", &s));
   assert_true(s.years == 2 && s.months == 5 && s.days == 7 && s.hours == 3);
-  assert_true(mig_span_parse("1y12h", &s) && s.years == 1 && s.months == 0 && s.hours == 12);
-  assert_true(mig_span_parse("9999d", &s) && s.days == 9999);
+  assert_true(mig_keep_span_parse("1y12h", &s) && s.years == 1 && s.months == 0 && s.hours == 12);
+  assert_true(mig_keep_span_parse("9999d", &s) && s.days == 9999);
   for (const char *const *b = bad; *b; b++) {
-    if (mig_span_parse(*b, &s)) fail_msg("\"%s\" was taken", *b);
+    if (mig_keep_span_parse(*b, &s)) fail_msg("\"%s\" was taken", *b);
   }
   assert_false(mig_keep_any(&(mig_keep){0}));
   assert_true(mig_keep_any(&(mig_keep){.within = {.hours = 1}}));

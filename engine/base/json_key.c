@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "migrations/json_scan.h"
+#include "base/json_scan.h"
 
 static unsigned hex4(const char *p) {
   unsigned value = 0;

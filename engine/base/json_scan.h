@@ -11,8 +11,8 @@
  * A later walk (without tidy) goes over the rewritten text and finds positions.
  * Trust: the text is untrusted; depth and memory are bounded. The text must be valid UTF-8 without zero bytes.
  */
-#ifndef MIG_MIGRATIONS_JSON_SCAN_H
-#define MIG_MIGRATIONS_JSON_SCAN_H
+#ifndef MIG_BASE_JSON_SCAN_H
+#define MIG_BASE_JSON_SCAN_H
 
 #include "base/mem.h"
 

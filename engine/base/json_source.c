@@ -1,11 +1,11 @@
 /* Parsing: our walk checks and rewrites the text, libbson makes the values. */
-#include "migrations/json_source.h"
+#include "base/json_source.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "migrations/json_place.h"
-#include "migrations/json_scan.h"
+#include "base/json_place.h"
+#include "base/json_scan.h"
 
 static bool blame_at(const mig_source *s, mig_error *err, size_t offset) {
   mig_place p = mig_place_at(&s->text, offset, NULL);

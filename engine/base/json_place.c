@@ -1,10 +1,10 @@
 /* Where things stand: walks the text that json_source.c has checked and rewritten. */
-#include "migrations/json_place.h"
+#include "base/json_place.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "migrations/json_scan.h"
+#include "base/json_scan.h"
 
 mig_place mig_place_at(const mig_buf *text, size_t offset, mig_place_mark *mark) {
   mig_place_mark from_start = {0, {1, 1}};

@@ -1,4 +1,4 @@
-#include "migrations/json_scan.h"
+#include "base/json_scan.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "migrations/json_scan.h"
+#include "base/json_scan.h"
 
 static bool is(const mig_span *s, const char *text) {
   return s && s->at && s->size == strlen(text) && memcmp(s->at, text, s->size) == 0;

@@ -1,5 +1,5 @@
 /*
- * json_source.h - the text of a migration file, parsed, and where in it each part stands
+ * json_source.h - the text of a JSON file (a migration, metadata of a dump), parsed, and where in it each part stands
  *
  *     mig_source_parse("migrations/0001_x.json", &text, &src, err)  -->  src->doc  -->  mig_source_free(src)
  *     on an error found later:  return mig_source_blame(src, err);   // "file:line:column: " in front, by
@@ -10,8 +10,8 @@
  * misread. Query operators ($type, $regex, $options) stay operators.
  * Units: lines and columns count from 1; a column is a character (a tab is one).
  */
-#ifndef MIG_MIGRATIONS_JSON_SOURCE_H
-#define MIG_MIGRATIONS_JSON_SOURCE_H
+#ifndef MIG_BASE_JSON_SOURCE_H
+#define MIG_BASE_JSON_SOURCE_H
 
 #include "base/bsonx.h"
 

@@ -3,10 +3,10 @@
  *
  * Used by json_source.h only.
  */
-#ifndef MIG_MIGRATIONS_JSON_PLACE_H
-#define MIG_MIGRATIONS_JSON_PLACE_H
+#ifndef MIG_BASE_JSON_PLACE_H
+#define MIG_BASE_JSON_PLACE_H
 
-#include "migrations/json_source.h"
+#include "base/json_source.h"
 
 typedef struct mig_place_mark {
   size_t offset; /* must not be behind the next one asked for */
