@@ -47,6 +47,12 @@ typedef struct mig_alias {
 } mig_alias;
 extern const mig_alias mig_aliases[]; /* ends with a row without a name */
 
+typedef struct mig_exit {
+  int code;
+  const char *brief, *meaning;
+} mig_exit;
+extern const mig_exit mig_exits[]; /* the contract of exit codes; ends with a row without a meaning */
+
 int mig_cli_main(int argc, char **argv);
 
 /* Becomes non-zero with SIGINT or SIGTERM; a second one stops the process at once. */

@@ -6,8 +6,18 @@
 #include "base/version.h"
 #include "cli/commands.h"
 #include "cli/parse.h"
-#include "migrations/step.h"
-#include "validators/guard.h"
+
+const mig_exit mig_exits[] = {
+    {0, "done", "done, or nothing to do"},
+    {1, "failed, nothing changed", "it failed, and nothing was changed"},
+    {2, "usage", "wrong usage, configuration or migration file"},
+    {3, "failed, data restored", "it failed half-way, and the data was restored and compared"},
+    {4, "failed and NOT restored", "it failed, and the data could not be restored: act now"},
+    {5, "lease held", "another runner holds the lease, or ours was lost"},
+    {6, "a check found problems", "a check found problems (validate, verify, status --exit-code)"},
+    {7, "an interrupted run waits for `mig recover`", "an interrupted run waits for `mig recover`"},
+    {130, "interrupted, clean", "a signal came; what was begun was undone"},
+    {0}};
 
 bool cmd_version(mig_cli *cli, mig_error *err) {
   (void)err;
@@ -37,26 +47,6 @@ static void show_command(mig_cli *cli, const mig_command *c) {
   for (int i = 0; i <= OPT_GENERAL_LAST; i++) show_option(cli, i);
 }
 
-static void show_args(mig_cli *cli, const mig_arg *a) {
-  for (; a->name; a++) cli_print(cli, "      %-14s %s%s\n", a->name, a->required ? "" : "[optional] ", a->help);
-}
-
-static void show_steps(mig_cli *cli) {
-  cli_print(cli, "the steps of \"up\" and \"down\", each {\"NAME\": {ARGUMENTS}}\n");
-  for (const mig_step_def *const *s = mig_step_table(); *s; s++) {
-    cli_print(cli, "\n  %-20s %s%s\n", (*s)->name, (*s)->help, (*s)->destroys ? " [destructive]" : "");
-    show_args(cli, (*s)->args);
-  }
-}
-
-static void show_guards(mig_cli *cli) {
-  cli_print(cli, "the guards of \"guards\" and \"verify\", each {\"NAME\": {ARGUMENTS}}\n");
-  for (const mig_guard_def *const *g = mig_guard_table(); *g; g++) {
-    cli_print(cli, "\n  %-20s %s\n", (*g)->name, (*g)->help);
-    show_args(cli, (*g)->args);
-  }
-}
-
 bool cmd_help_for(mig_cli *cli, mig_error *err) {
   if (cli->command->fn == cmd_help) return cmd_help(cli, err);
   show_command(cli, cli->command);
@@ -70,13 +60,9 @@ bool cmd_help(mig_cli *cli, mig_error *err) {
     const mig_command *c = mig_command_find(cli->args[0], cli->arg_count > 1 ? cli->args[1] : NULL, &words);
     if (c)
       show_command(cli, c);
-    else if (strcmp(cli->args[0], "steps") == 0)
-      show_steps(cli);
-    else if (strcmp(cli->args[0], "guards") == 0)
-      show_guards(cli);
     else {
       mig_fail(err, MIG_E_USAGE, "there is no command \"%s\"", cli->args[0]);
-      return mig_hint(err, "`mig help` lists them; there are also `mig help steps` and `mig help guards`");
+      return mig_hint(err, "`mig help` lists them; there are also `mig help steps`, `guards` and `man`");
     }
     return true;
   }
@@ -92,10 +78,9 @@ bool cmd_help(mig_cli *cli, mig_error *err) {
     cli_print(cli, "  %-28s the same as `mig %s`\n", a->name, a->command);
   cli_print(cli, "\ngeneral options:\n");
   for (int i = 0; i <= OPT_GENERAL_LAST; i++) show_option(cli, i);
-  cli_print(
-      cli,
-      "\nexit codes: 0 done; 1 failed, nothing changed; 2 usage; 3 failed, data restored; 4 failed and NOT restored;\n"
-      "  5 lease held; 6 a check found problems; 7 an interrupted run waits for `mig recover`; 130 interrupted, "
-      "clean\n");
+  cli_print(cli, "\nexit codes:");
+  for (const mig_exit *x = mig_exits; x->meaning; x++)
+    cli_print(cli, "%s%d %s", x == mig_exits ? " " : x->code == 5 ? ";\n  " : "; ", x->code, x->brief);
+  cli_print(cli, "\n");
   return true;
 }

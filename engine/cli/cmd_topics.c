@@ -1,4 +1,4 @@
-/* help steps, help guards: from the tables of steps and guards, so that nothing here can be out of date. */
+/* help steps, help guards, help man: from the tables of steps and guards, so that nothing here can be out of date. */
 #include <string.h>
 
 #include "cli/commands.h"
@@ -44,6 +44,8 @@ bool cli_help_topic(mig_cli *cli, const char *topic) {
     show_steps(cli);
   else if (strcmp(topic, "guards") == 0)
     show_guards(cli);
+  else if (strcmp(topic, "man") == 0)
+    cli_man_page(cli);
   else
     return false;
   return true;

@@ -50,6 +50,8 @@ const mig_command mig_commands[] = {
     {"force-unlock", cmd_force_unlock, "", "take the lease away from its holder", 0, 0, OPT_BIT(CONFIRM)},
     {"doctor", cmd_doctor, "", "check server, rights, store and ledger; try what the server really does", 0, 0, 0},
     {"version", cmd_version, "", "the version, and what it is built with", 0, 0, 0},
-    {"help", cmd_help, "[COMMAND|steps|guards]", "this list, one command, or what a migration may hold", 0, 2, 0},
+    {"completion", cmd_completion, "SHELL", "a script for bash, zsh or fish that completes commands, options and names",
+     1, 1, 0},
+    {"help", cmd_help, "[COMMAND|TOPIC]", "this list, one command, or a topic: steps, guards, man", 0, 2, 0},
     {0},
 };

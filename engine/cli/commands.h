@@ -33,9 +33,11 @@ bool cmd_restore(mig_cli *cli, mig_error *err);        /* cmd_restore.c */
 bool cmd_lock_status(mig_cli *cli, mig_error *err);    /* cmd_admin.c */
 bool cmd_force_unlock(mig_cli *cli, mig_error *err);
 bool cmd_doctor(mig_cli *cli, mig_error *err);
-bool cmd_version(mig_cli *cli, mig_error *err); /* cmd_help.c */
+bool cmd_version(mig_cli *cli, mig_error *err);    /* cmd_help.c */
+bool cmd_completion(mig_cli *cli, mig_error *err); /* cmd_completion.c */
 bool cmd_help(mig_cli *cli, mig_error *err);
 bool cli_help_topic(mig_cli *cli, const char *topic); /* cmd_topics.c: "steps", "guards"; false: no such topic */
+void cli_man_page(mig_cli *cli);                      /* cmd_man.c */
 bool cmd_help_for(mig_cli *cli, mig_error *err);
 
 /* An id of the store or a path. Not verified yet. */
