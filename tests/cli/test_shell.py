@@ -19,6 +19,11 @@ def mig(*args):
     return subprocess.run([BIN, *args], text=True, capture_output=True, check=True, env={}).stdout
 
 
+def said(done):
+    """stderr, but for the driver's warning where an older killed process of this pid left its shared memory."""
+    return [line for line in done.stderr.splitlines() if "Falling back to malloc for counters" not in line]
+
+
 def overview():
     listed = mig("help").split("commands:\n", 1)[1].split("\n\n", 1)[0]
     return [re.match(r"  ([a-z-]+(?: [a-z-]+)*)", line.split("  ", 2)[0] or line)[1] for line in listed.splitlines()]
@@ -52,7 +57,7 @@ def bash(at, *words):
               "printf '%s\\n' \"${COMPREPLY[@]}\"")
     env, folder = at
     done = subprocess.run(["bash", "--norc", "-c", script], env=env, cwd=folder, text=True, capture_output=True, timeout=60)
-    assert done.returncode == 0 and not done.stderr, done
+    assert done.returncode == 0 and not said(done), done
     return done.stdout.split()
 
 
@@ -137,7 +142,7 @@ def fish(at, line):
     env, folder = at
     done = subprocess.run([need("fish"), "--no-config", "-c", f"mig completion fish | source; complete -C '{line}'"], env=env,
                           cwd=folder, text=True, capture_output=True, timeout=60)
-    assert done.returncode == 0 and not done.stderr, done
+    assert done.returncode == 0 and not said(done), done
     return [row.split("\t")[0] for row in done.stdout.splitlines()]
 
 
