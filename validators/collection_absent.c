@@ -45,4 +45,5 @@ const mig_guard_def mig_guard_collection_absent = {
     .help = "no collection, view or time series of that name exists, not even an empty one",
     .args = args,
     .run = run,
+    .example = "{\"collectionAbsent\": {\"collection\": \"users_new\"}}",
 };

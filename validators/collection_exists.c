@@ -22,4 +22,5 @@ const mig_guard_def mig_guard_collection_exists = {
     .help = "a collection (or view, or time series) of that name exists, empty or not",
     .args = args,
     .run = run,
+    .example = "{\"collectionExists\": {\"collection\": \"users\"}}",
 };

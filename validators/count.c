@@ -75,4 +75,5 @@ const mig_guard_def mig_guard_count = {
     .args = args,
     .check = check,
     .run = run,
+    .example = "{\"count\": {\"collection\": \"users\", \"filter\": {\"role\": \"admin\"}, \"min\": 1}}",
 };

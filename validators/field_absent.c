@@ -32,4 +32,5 @@ const mig_guard_def mig_guard_field_absent = {
     .help = "no document has the field, not even as null; holds for an empty or missing collection",
     .args = args,
     .run = run,
+    .example = "{\"fieldAbsent\": {\"collection\": \"users\", \"field\": \"email\"}}",
 };

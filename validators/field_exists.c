@@ -103,4 +103,5 @@ const mig_guard_def mig_guard_field_exists = {
     .help = "at least one document has the field; also holds when there is no (matching) document at all",
     .args = args,
     .run = run,
+    .example = "{\"fieldExists\": {\"collection\": \"users\", \"field\": \"address.city\"}}",
 };

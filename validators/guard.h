@@ -43,6 +43,7 @@ typedef struct mig_guard_def {
   /* *out holds when it comes in: a guard that finds nothing returns true, one that finds something mig_guard_refuse()
    */
   bool (*run)(const mig_guard_env *env, const bson_t *args, mig_guard_result *out, mig_error *err);
+  const char *example; /* one whole guard, for `mig help guards` and the docs; tests load it */
 } mig_guard_def;
 
 const mig_guard_def *const *mig_guard_table(void); /* NULL-terminated, in the order of the docs */

@@ -21,4 +21,5 @@ const mig_guard_def mig_guard_index_absent = {
     .args = mig_index_args,
     .check = mig_index_args_check,
     .run = run,
+    .example = "{\"indexAbsent\": {\"collection\": \"users\", \"key\": {\"email\": 1}}}",
 };

@@ -42,4 +42,5 @@ const mig_guard_def mig_guard_index_exists = {
     .args = mig_index_args,
     .check = mig_index_args_check,
     .run = run,
+    .example = "{\"indexExists\": {\"collection\": \"users\", \"name\": \"email_1\", \"options\": {\"unique\": true}}}",
 };

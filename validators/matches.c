@@ -69,4 +69,6 @@ const mig_guard_def mig_guard_matches = {
     .args = args,
     .check = check,
     .run = run,
+    .example =
+        "{\"matches\": {\"collection\": \"orders\", \"filter\": {\"total\": {\"$gte\": 0}}, \"expect\": \"all\"}}",
 };

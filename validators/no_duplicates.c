@@ -162,4 +162,5 @@ const mig_guard_def mig_guard_no_duplicates = {
     .args = args,
     .check = check,
     .run = run,
+    .example = "{\"noDuplicates\": {\"collection\": \"users\", \"fields\": [\"tenant\", \"email\"]}}",
 };

@@ -126,4 +126,6 @@ const mig_guard_def mig_guard_no_index_conflict = {
     .help = "no other index stands in the way of this one, by its name, key or options; holds when it is there already",
     .args = args,
     .run = run,
+    .example =
+        "{\"noIndexConflict\": {\"collection\": \"users\", \"key\": {\"email\": 1}, \"options\": {\"unique\": true}}}",
 };

@@ -96,4 +96,5 @@ const mig_guard_def mig_guard_server_version = {
     .args = args,
     .check = check,
     .run = run,
+    .example = "{\"serverVersion\": {\"min\": \"4.4\"}}",
 };

@@ -44,6 +44,16 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   return ok;
 }
 
+/* Also where the field was there before: look at the filter. */
+static bool inverse(const mig_step *step, bson_t *out) {
+  bson_t own;
+  BSON_APPEND_DOCUMENT_BEGIN(out, "removeField", &own);
+  BSON_APPEND_UTF8(&own, "collection", mig_step_str(step, "collection"));
+  BSON_APPEND_UTF8(&own, "field", mig_step_str(step, "field"));
+  bson_append_document_end(out, &own);
+  return true;
+}
+
 const mig_step_def mig_step_add_field = {
     .name = "addField",
     .help = "adds a field to documents that lack it",
@@ -55,4 +65,6 @@ const mig_step_def mig_step_add_field = {
     .guards = mig_guards_collection_exists,
     .estimate = estimate,
     .run = run,
+    .inverse = inverse,
+    .example = "{\"addField\": {\"collection\": \"users\", \"field\": \"notify.email\", \"value\": true}}",
 };

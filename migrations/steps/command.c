@@ -199,4 +199,6 @@ const mig_step_def mig_step_command = {
     .touches = touches,
     .estimate = estimate,
     .run = run,
+    .example =
+        "{\"command\": {\"command\": {\"collMod\": \"users\", \"index\": {\"name\": \"seen_1\", \"hidden\": true}}}}",
 };

@@ -182,6 +182,15 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   return ok;
 }
 
+static bool inverse(const mig_step *step, bson_t *out) {
+  bson_t own;
+  BSON_APPEND_DOCUMENT_BEGIN(out, "removeField", &own);
+  BSON_APPEND_UTF8(&own, "collection", mig_step_str(step, "collection"));
+  BSON_APPEND_UTF8(&own, "field", mig_step_str(step, "to"));
+  bson_append_document_end(out, &own);
+  return true;
+}
+
 const mig_step_def mig_step_copy_field = {
     .name = "copyField",
     .help = "copies a field to a new one",
@@ -193,4 +202,6 @@ const mig_step_def mig_step_copy_field = {
     .guards = guards,
     .estimate = estimate,
     .run = run,
+    .inverse = inverse,
+    .example = "{\"copyField\": {\"collection\": \"users\", \"from\": \"email\", \"to\": \"contact.email\"}}",
 };

@@ -129,6 +129,14 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   return absent(step, w, err) && create(step, w, &options, err) && verify(step, w, &options, err);
 }
 
+static bool inverse(const mig_step *step, bson_t *out) {
+  bson_t own;
+  BSON_APPEND_DOCUMENT_BEGIN(out, "dropCollection", &own);
+  BSON_APPEND_UTF8(&own, "collection", mig_step_str(step, "collection"));
+  bson_append_document_end(out, &own);
+  return true;
+}
+
 const mig_step_def mig_step_create_collection = {
     .name = "createCollection",
     .help = "creates a collection or a view",
@@ -137,4 +145,7 @@ const mig_step_def mig_step_create_collection = {
     .touch = MIG_TOUCH_DROP,
     .guards = guards,
     .run = run,
+    .inverse = inverse,
+    .example = "{\"createCollection\": {\"collection\": \"invoices\",\n"
+               "  \"options\": {\"validator\": {\"$jsonSchema\": {\"required\": [\"number\"]}}}}}",
 };

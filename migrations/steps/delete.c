@@ -23,4 +23,5 @@ const mig_step_def mig_step_delete = {
     .guards = mig_guards_collection_exists,
     .estimate = mig_estimate_filter,
     .run = run,
+    .example = "{\"delete\": {\"collection\": \"sessions\", \"filter\": {\"userId\": null}}}",
 };

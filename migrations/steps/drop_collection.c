@@ -35,4 +35,5 @@ const mig_step_def mig_step_drop_collection = {
     .guards = mig_guards_collection_exists,
     .estimate = estimate,
     .run = run,
+    .example = "{\"dropCollection\": {\"collection\": \"old_sessions\"}}",
 };

@@ -48,4 +48,5 @@ const mig_step_def mig_step_drop_index = {
     .touch = MIG_TOUCH_METADATA,
     .guards = guards,
     .run = run,
+    .example = "{\"dropIndex\": {\"collection\": \"users\", \"name\": \"email_1\"}}",
 };

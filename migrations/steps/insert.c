@@ -202,6 +202,30 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   return false;
 }
 
+/* Only where each document has an _id, and none was there before: with "key" some may have been. */
+static bool inverse(const mig_step *step, bson_t *out) {
+  bson_t documents, doc, own, filter, in, ids;
+  bson_iter_t it, id;
+  mig_step_doc(step, "documents", &documents);
+  if (bson_has_field(step->args, "key") || !bson_iter_init(&it, &documents)) return false;
+  while (bson_iter_next(&it))
+    if (!mig_bson_iter_doc(&it, &doc) || !bson_has_field(&doc, "_id")) return false;
+  BSON_APPEND_DOCUMENT_BEGIN(out, "delete", &own);
+  BSON_APPEND_UTF8(&own, "collection", mig_step_str(step, "collection"));
+  BSON_APPEND_DOCUMENT_BEGIN(&own, "filter", &filter);
+  BSON_APPEND_DOCUMENT_BEGIN(&filter, "_id", &in);
+  BSON_APPEND_ARRAY_BEGIN(&in, "$in", &ids);
+  if (bson_iter_init(&it, &documents))
+    while (bson_iter_next(&it))
+      if (mig_bson_iter_doc(&it, &doc) && bson_iter_init_find(&id, &doc, "_id"))
+        bson_append_iter(&ids, bson_iter_key(&it), -1, &id);
+  bson_append_array_end(&in, &ids);
+  bson_append_document_end(&filter, &in);
+  bson_append_document_end(&own, &filter);
+  bson_append_document_end(out, &own);
+  return true;
+}
+
 const mig_step_def mig_step_insert = {
     .name = "insert",
     .help = "inserts documents; with key it can be repeated",
@@ -211,4 +235,7 @@ const mig_step_def mig_step_insert = {
     .touch = MIG_TOUCH_DOCUMENTS,
     .estimate = estimate,
     .run = run,
+    .inverse = inverse,
+    .example = "{\"insert\": {\"collection\": \"roles\", \"key\": [\"name\"],\n"
+               "  \"documents\": [{\"name\": \"admin\", \"level\": 9}, {\"name\": \"reader\", \"level\": 1}]}}",
 };

@@ -52,4 +52,5 @@ const mig_step_def mig_step_remove_field = {
     .guards = mig_guards_collection_exists,
     .estimate = estimate,
     .run = run,
+    .example = "{\"removeField\": {\"collection\": \"users\", \"field\": \"address.fax\"}}",
 };

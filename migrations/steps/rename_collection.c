@@ -67,6 +67,17 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   return mig_hint(err, "stop programs that write to these collections");
 }
 
+/* A target that was dropped is gone for good. */
+static bool inverse(const mig_step *step, bson_t *out) {
+  bson_t own;
+  if (mig_step_flag(step, "dropTarget")) return false;
+  BSON_APPEND_DOCUMENT_BEGIN(out, "renameCollection", &own);
+  BSON_APPEND_UTF8(&own, "from", mig_step_str(step, "to"));
+  BSON_APPEND_UTF8(&own, "to", mig_step_str(step, "from"));
+  bson_append_document_end(out, &own);
+  return true;
+}
+
 const mig_step_def mig_step_rename_collection = {
     .name = "renameCollection",
     .help = "gives a collection another name",
@@ -76,4 +87,6 @@ const mig_step_def mig_step_rename_collection = {
     .touches = touches,
     .guards = guards,
     .run = run,
+    .inverse = inverse,
+    .example = "{\"renameCollection\": {\"from\": \"people\", \"to\": \"users\"}}",
 };

@@ -68,6 +68,16 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   return ok;
 }
 
+static bool inverse(const mig_step *step, bson_t *out) {
+  bson_t own;
+  BSON_APPEND_DOCUMENT_BEGIN(out, "renameField", &own);
+  BSON_APPEND_UTF8(&own, "collection", mig_step_str(step, "collection"));
+  BSON_APPEND_UTF8(&own, "from", mig_step_str(step, "to"));
+  BSON_APPEND_UTF8(&own, "to", mig_step_str(step, "from"));
+  bson_append_document_end(out, &own);
+  return true;
+}
+
 const mig_step_def mig_step_rename_field = {
     .name = "renameField",
     .help = "gives a field another name",
@@ -79,4 +89,6 @@ const mig_step_def mig_step_rename_field = {
     .guards = guards,
     .estimate = estimate,
     .run = run,
+    .inverse = inverse,
+    .example = "{\"renameField\": {\"collection\": \"users\", \"from\": \"mail\", \"to\": \"email\"}}",
 };

@@ -241,4 +241,6 @@ const mig_step_def mig_step_transform = {
     .guards = mig_guards_collection_exists,
     .estimate = mig_estimate_filter,
     .run = run,
+    .example = "{\"transform\": {\"collection\": \"orders\", \"filter\": {\"total\": {\"$exists\": false}},\n"
+               "  \"pipeline\": [{\"$set\": {\"total\": {\"$multiply\": [\"$price\", \"$quantity\"]}}}]}}",
 };

@@ -33,4 +33,6 @@ const mig_step_def mig_step_update = {
     .guards = guards,
     .estimate = mig_estimate_filter,
     .run = run,
+    .example = "{\"update\": {\"collection\": \"users\", \"filter\": {\"role\": \"root\"}, \"update\": {\"$set\": "
+               "{\"role\": \"admin\"}}}}",
 };
