@@ -31,35 +31,55 @@ static bool ends_with(const char *name, const char *end) {
   return n > m && strcmp(name + n - m, end) == 0;
 }
 
-static bool read_entry(reader *r, const char *folder, const char *name, mig_error *err) {
-  if (name[0] == '.' || (!ends_with(name, ".json") && !ends_with(name, ".c") && !ends_with(name, ".so"))) return true;
-  char *path = mig_fs_join(folder, name);
-  bool ok = path || mig_no_memory(err, "path");
-  if (ok && !ends_with(name, ".json")) {
-    ok = mig_fail(err, MIG_E_INPUT, "%s: modules are not supported yet", path);
-    mig_why(err, "leaving it out would apply the others without it");
-    mig_hint(err, "write it as a .json migration, or move the file out of this folder");
-  }
-  ok = ok && add(r, path, err);
-  mig_free(path);
-  return ok;
+typedef struct walk {
+  mig_folder_fn fn;
+  void *arg;
+} walk;
+
+static bool is_migration(const char *name) {
+  return name[0] != '.' && (ends_with(name, ".json") || ends_with(name, ".c") || ends_with(name, ".so"));
 }
 
-static bool read_folder(reader *r, const char *path, mig_error *err) {
+static bool walk_folder(const walk *w, const char *path, mig_error *err) {
   char **names = NULL;
   size_t count = 0;
   bool ok = mig_fs_list(path, &names, &count, err);
-  for (size_t i = 0; ok && i < count; i++) ok = read_entry(r, path, names[i], err);
+  for (size_t i = 0; ok && i < count; i++) {
+    if (!is_migration(names[i])) continue;
+    char *file = mig_fs_join(path, names[i]);
+    ok = file ? w->fn(w->arg, file, err) : mig_no_memory(err, "path");
+    mig_free(file);
+  }
   mig_fs_names_free(names, count);
   return ok;
 }
 
-static bool read_below(reader *r, const char *path, const char *name, mig_error *err) {
+static bool walk_below(const walk *w, const char *path, const char *name, mig_error *err) {
   char *below = mig_fs_join(path, name);
   bool ok = below || mig_no_memory(err, "path");
-  ok = ok && (!mig_fs_is_folder(below) || read_folder(r, below, err));
+  ok = ok && (!mig_fs_is_folder(below) || walk_folder(w, below, err));
   mig_free(below);
   return ok;
+}
+
+bool mig_folder_each(const char *path, mig_folder_fn fn, void *arg, mig_error *err) {
+  const walk w = {fn, arg};
+  if (!mig_fs_exists(path)) {
+    mig_fail(err, MIG_E_INPUT, "there is no folder %s", path);
+    return mig_hint(err, "`mig init` makes one; --dir or MIG_DIR names another");
+  }
+  if (!mig_fs_is_folder(path)) {
+    mig_fail(err, MIG_E_INPUT, "%s is not a folder", path);
+    return mig_hint(err, "--dir or MIG_DIR names the folder with the migrations");
+  }
+  return walk_folder(&w, path, err) && walk_below(&w, path, "pending", err) && walk_below(&w, path, "completed", err);
+}
+
+static bool read_file(void *arg, const char *path, mig_error *err) {
+  if (ends_with(path, ".json")) return add(arg, path, err);
+  mig_fail(err, MIG_E_INPUT, "%s: modules are not supported yet", path);
+  mig_why(err, "leaving it out would apply the others without it");
+  return mig_hint(err, "write it as a .json migration, or move the file out of this folder");
 }
 
 static int by_name(const void *a, const void *b) {
@@ -104,15 +124,7 @@ bool mig_folder_load(const char *path, mig_guard_check check, mig_folder **out, 
   reader r = {f, 0, check};
   bool ok = f && (f->path = mig_strdup(path));
   if (!ok) mig_no_memory(err, "folder of migrations");
-  if (ok && !mig_fs_exists(path)) {
-    ok = mig_fail(err, MIG_E_INPUT, "there is no folder %s", path);
-    mig_hint(err, "`mig init` makes one; --dir or MIG_DIR names another");
-  } else if (ok && !mig_fs_is_folder(path)) {
-    ok = mig_fail(err, MIG_E_INPUT, "%s is not a folder", path);
-    mig_hint(err, "--dir or MIG_DIR names the folder with the migrations");
-  }
-  ok = ok && read_folder(&r, path, err) && read_below(&r, path, "pending", err) &&
-       read_below(&r, path, "completed", err);
+  ok = ok && mig_folder_each(path, read_file, &r, err);
   ok = ok && check_duplicates(f, err);
   if (ok)
     *out = f;

@@ -50,6 +50,10 @@ typedef struct mig_folder {
   size_t count;
 } mig_folder;
 
+/* Calls fn with the path of every file in the folder that is or would be a migration, without reading it. */
+typedef bool (*mig_folder_fn)(void *arg, const char *path, mig_error *err);
+bool mig_folder_each(const char *path, mig_folder_fn fn, void *arg, mig_error *err);
+
 bool mig_folder_load(const char *path, mig_guard_check check, mig_folder **out, mig_error *err);
 const mig_migration *mig_folder_find(const mig_folder *f, const char *name); /* by name, file name, or unique version */
 void mig_folder_free(mig_folder *f);

@@ -1,79 +1,46 @@
 #include "migrations/templates.h"
 
-#include <stddef.h>
+#include <ctype.h>
 #include <string.h>
 
-static const struct {
-  const char *name, *text;
-} templates[] = {
-    {"add-field",
-     "{\n"
-     "  // what changes, and why\n"
-     "  \"description\": \"Give every user notification preferences\",\n"
-     "  \"up\": [\n"
-     "    {\"addField\": {\"collection\": \"users\", \"field\": \"notify\", \"value\": {\"email\": true}}}\n"
-     "  ],\n"
-     "  \"down\": [\n"
-     "    {\"removeField\": {\"collection\": \"users\", \"field\": \"notify\"}}\n"
-     "  ],\n"
-     "  \"verify\": [\n"
-     "    {\"matches\": {\"collection\": \"users\", \"filter\": {\"notify\": {\"$exists\": false}}, \"expect\": "
-     "\"none\"}}\n"
-     "  ]\n"
-     "}\n"},
-    {"data-transform",
-     "{\n"
-     "  \"description\": \"Compute the total of every order\",\n"
-     "  \"up\": [\n"
-     "    {\"transform\": {\"collection\": \"orders\", \"filter\": {\"total\": {\"$exists\": false}},\n"
-     "                   \"pipeline\": [{\"$set\": {\"total\": {\"$multiply\": [\"$price\", \"$quantity\"]}}}]}}\n"
-     "  ],\n"
-     "  \"down\": [\n"
-     "    {\"removeField\": {\"collection\": \"orders\", \"field\": \"total\"}}\n"
-     "  ]\n"
-     "}\n"},
-    {"schema-change", "{\n"
-                      "  \"description\": \"Rename mail to email\",\n"
-                      "  \"up\": [\n"
-                      "    {\"renameField\": {\"collection\": \"users\", \"from\": \"mail\", \"to\": \"email\"}}\n"
-                      "  ],\n"
-                      "  \"down\": [\n"
-                      "    {\"renameField\": {\"collection\": \"users\", \"from\": \"email\", \"to\": \"mail\"}}\n"
-                      "  ]\n"
-                      "}\n"},
-    {"seed-data",
-     "{\n"
-     "  \"description\": \"The roles that every installation has\",\n"
-     "  \"up\": [\n"
-     "    {\"insert\": {\"collection\": \"roles\", \"key\": [\"name\"], \"documents\": [\n"
-     "      {\"name\": \"admin\"},\n"
-     "      {\"name\": \"reader\"}\n"
-     "    ]}}\n"
-     "  ],\n"
-     "  \"down\": [\n"
-     "    {\"delete\": {\"collection\": \"roles\", \"filter\": {\"name\": {\"$in\": [\"admin\", \"reader\"]}}}}\n"
-     "  ]\n"
-     "}\n"},
-    {"index",
-     "{\n"
-     "  \"description\": \"Every e-mail address only once\",\n"
-     "  \"up\": [\n"
-     "    {\"createIndex\": {\"collection\": \"users\", \"key\": {\"email\": 1}, \"options\": {\"unique\": true}}}\n"
-     "  ],\n"
-     "  \"down\": [\n"
-     "    {\"dropIndex\": {\"collection\": \"users\", \"name\": \"email_1\"}}\n"
-     "  ]\n"
-     "}\n"},
-};
+#include "base/mem.h"
 
-const char *mig_template(const char *name) {
-  for (size_t i = 0; i < sizeof templates / sizeof *templates; i++)
-    if (strcmp(templates[i].name, name) == 0) return templates[i].text;
+#define PLACE "{{description}}"
+
+const mig_template_row *mig_template_find(const char *name) {
+  for (const mig_template_row *row = mig_template_table; row->name; row++)
+    if (strcmp(row->name, name) == 0) return row;
   return NULL;
 }
 
-const char *mig_template_names(void) {
-  return "add-field, data-transform, schema-change, seed-data, index";
+/* "add-email_address" becomes "Add email address". */
+static void to_sentence(char *words) {
+  for (char *p = words; *p; p++)
+    if (*p == '-' || *p == '_') *p = ' ';
+  *words = (char)toupper((unsigned char)*words);
+}
+
+char *mig_template_text(const char *name, const char *words) {
+  const mig_template_row *row = mig_template_find(name);
+  char *sentence = row ? mig_strdup(words) : NULL, *out = NULL;
+  if (!sentence) return NULL;
+  const char *place = strstr(row->text, PLACE);
+  to_sentence(sentence);
+  if (place)
+    out = mig_strdup_printf("%.*s%s%s", (int)(place - row->text), row->text, sentence, place + strlen(PLACE));
+  else
+    out = mig_strdup(row->text);
+  mig_free(sentence);
+  return out;
+}
+
+char *mig_template_names(void) {
+  mig_buf list = MIG_BUF(4096);
+  for (const mig_template_row *row = mig_template_table; row->name; row++)
+    if (!mig_buf_printf(&list, NULL, "%s%s", list.size ? ", " : "", row->name)) break;
+  char *out = mig_strdup(mig_buf_text(&list));
+  mig_buf_free(&list);
+  return out;
 }
 
 const char *mig_template_workflow(void) {

@@ -1,11 +1,22 @@
 /*
- * templates.h - what `mig create` and `mig init` write; every migration template passes the loader as it is
+ * templates.h - what `mig create` and `mig init` write: the files of migrations/templates, built into the program
+ *
+ * Every one passes the loader and lint as it is. {{description}} stands for what the user called it.
  */
 #ifndef MIG_MIGRATIONS_TEMPLATES_H
 #define MIG_MIGRATIONS_TEMPLATES_H
 
-const char *mig_template(const char *name); /* NULL: there is none of that name */
-const char *mig_template_names(void);       /* "add-field, data-transform, ..." */
-const char *mig_template_workflow(void);    /* a GitHub Actions workflow */
+typedef struct mig_template_row {
+  const char *name, *text;
+} mig_template_row;
+
+extern const mig_template_row mig_template_table[]; /* by name; ends with a row without one */
+
+/* The text of a new file, or NULL: no memory, or (mig_template_find tells) no such template. Free with mig_free.
+ * words: "add-email": the description becomes "Add email". */
+char *mig_template_text(const char *name, const char *words);
+const mig_template_row *mig_template_find(const char *name); /* NULL: there is none of that name */
+char *mig_template_names(void);                              /* "add-field, data-transform, ..."; free with mig_free */
+const char *mig_template_workflow(void);                     /* a GitHub Actions workflow */
 
 #endif

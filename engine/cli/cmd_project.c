@@ -1,9 +1,11 @@
 /* init, create: new files; existing ones are never overwritten. */
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "cli/commands.h"
+#include "migrations/migration.h"
+#include "migrations/naming.h"
 #include "migrations/templates.h"
 
 static bool write_new(mig_cli *cli, const char *path, const char *text, mig_error *err) {
@@ -19,25 +21,49 @@ static bool write_new(mig_cli *cli, const char *path, const char *text, mig_erro
   return true;
 }
 
-/* "2026-11-21T07-15-00_name" */
-static char *timestamped(const char *folder, const char *name) {
-  char stamp[32];
-  time_t now = time(NULL);
-  struct tm tm;
-  if (!gmtime_r(&now, &tm) || strftime(stamp, sizeof stamp, "%Y-%m-%dT%H-%M-%S", &tm) == 0) return NULL;
-  return mig_strdup_printf("%s/%s_%s.json", folder, stamp, name);
+typedef struct file_names {
+  char **items;
+  size_t count;
+} file_names;
+
+static bool remember(void *arg, const char *path, mig_error *err) {
+  file_names *n = arg;
+  char **grown = mig_realloc(n->items, (n->count + 1) * sizeof *grown);
+  if (!grown) return mig_no_memory(err, "list of migrations");
+  n->items = grown;
+  n->items[n->count] = mig_strdup(path);
+  return n->items[n->count++] || mig_no_memory(err, "list of migrations");
+}
+
+/* The numbering that the folder has goes on. */
+static bool next_path(const char *folder, const char *words, char **out, mig_error *err) {
+  file_names names = {0};
+  bool ok = mig_folder_each(folder, remember, &names, err);
+  char *name = ok ? mig_name_next((const char *const *)names.items, names.count, mig_now_unix_ms(), words) : NULL;
+  *out = name ? mig_strdup_printf("%s/%s.json", folder, name) : NULL;
+  if (ok && !*out) ok = mig_no_memory(err, "name");
+  mig_free(name);
+  for (size_t i = 0; i < names.count; i++) mig_free(names.items[i]);
+  mig_free(names.items);
+  return ok;
+}
+
+static bool no_template(const char *name, mig_error *err) {
+  char *names = mig_template_names();
+  mig_fail(err, MIG_E_USAGE, "there is no template \"%.40s\"", name);
+  mig_hint(err, "there are: %s", names ? names : "");
+  mig_free(names);
+  return false;
 }
 
 static bool write_migration(mig_cli *cli, const char *name, const char *template_name, mig_error *err) {
-  const char *text = mig_template(template_name);
-  if (!text) {
-    mig_fail(err, MIG_E_USAGE, "there is no template \"%.40s\"", template_name);
-    return mig_hint(err, "there are: %s", mig_template_names());
-  }
-  char *path = timestamped(cli->dir, name);
-  bool ok = path ? true : mig_no_memory(err, "path");
+  char *path = NULL, *text = NULL;
+  if (!mig_template_find(template_name)) return no_template(template_name, err);
+  bool ok = mig_fs_make_folder(cli->dir, 0755, err) && next_path(cli->dir, name, &path, err);
   if (ok && mig_fs_exists(path)) ok = mig_fail(err, MIG_E_USAGE, "%s exists already", path);
-  ok = ok && mig_fs_make_folder(cli->dir, 0755, err) && write_new(cli, path, text, err);
+  ok = ok && ((text = mig_template_text(template_name, name)) || mig_no_memory(err, "template"));
+  ok = ok && write_new(cli, path, text, err);
+  mig_free(text);
   mig_free(path);
   return ok;
 }
