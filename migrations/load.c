@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/json_source.h"
 #include "base/names.h"
 #include "migrations/implied.h"
-#include "base/json_source.h"
 #include "migrations/migration.h"
 #include "migrations/order.h"
 

@@ -7,7 +7,6 @@
 #include "migrations/migration.h"
 #include "migrations/order.h"
 
-
 /* The last of the names in order: its number, and what stands behind it. */
 static bool last_of(const char *const *names, size_t count, char **order, char *separator) {
   char *last = NULL;
@@ -94,8 +93,8 @@ static char *after(const char *last, int64_t now_ms) {
 
 char *mig_name_next(const char *const *names, size_t count, int64_t now_unix_ms, const char *words) {
   char *last = NULL, *number = NULL, *name = NULL, separator = '_';
-  number = last_of(names, count, &last, &separator) ? after(last, now_unix_ms)
-                                                    : stamp("%Y-%m-%dT%H-%M-%S", now_unix_ms);
+  number =
+      last_of(names, count, &last, &separator) ? after(last, now_unix_ms) : stamp("%Y-%m-%dT%H-%M-%S", now_unix_ms);
   if (number) name = mig_strdup_printf("%s%c%s", number, separator, words);
   mig_free(number);
   mig_free(last);
