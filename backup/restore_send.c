@@ -29,6 +29,7 @@ bool mig_send_fits_update(const bson_t *doc, const bson_t *live) {
 static bool send(mig_send *s, const bson_t *command, int64_t *n, mig_error *err) {
   bson_t reply;
   int64_t affected = 0;
+  if (!mig_checkpoint(s->w, err)) return false;
   const bool ok = mig_db_command(s->w->db, MIG_WRITE, command, &reply, err);
   if (ok && mig_bson_int(&reply, "n", &affected)) *n += affected;
   bson_destroy(&reply);
@@ -129,7 +130,7 @@ bool mig_send_replacements(mig_send *s, bson_t *const *docs, bson_t *const *live
 bool mig_send_inserts(mig_send *s, bson_t *const *docs, size_t count, mig_error *err) {
   const mig_insert what = {
       .collection = s->collection, .documents = (const bson_t *const *)docs, .count = count, .bypass_validation = true};
-  if (!mig_db_insert(s->w->db, &what, err)) return false;
+  if (!mig_checkpoint(s->w, err) || !mig_db_insert(s->w->db, &what, err)) return false;
   s->written += (int64_t)count;
   return true;
 }

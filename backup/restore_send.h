@@ -7,6 +7,7 @@
  * Guarded: the write happens only while the live document is the one given (compared by the server: numbers by value,
  * text by the collection's collation), so that what others wrote since it was saved stays. One that is not, is not
  * counted and is no error. A server that cannot compare whole documents does not write then.
+ * A checkpoint stands right before each command.
  * Ownership: documents are borrowed.      Errors: as the server says, MIG_E_SERVER or MIG_E_NETWORK.
  */
 #ifndef MIG_BACKUP_RESTORE_SEND_H

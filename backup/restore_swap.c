@@ -36,23 +36,27 @@ bool mig_restore_drop_stages(mig_restore *r, mig_error *err) {
   return ok;
 }
 
-/* Validators and pre-images come by collMod at the end: old documents need not satisfy them, and some servers drop a
- * validator that create is given. */
+/* Pre-images come by collMod at the end: nobody wants those of a restore. So do validators on a server that drops the
+ * one that create is given; elsewhere only create makes the options exactly as they were (collMod writes down the level
+ * and the action even if nobody named them). */
 static bool create(mig_restore *r, const mig_restore_item *item, const char *stage, mig_error *err) {
-  static const char *const later[] = {"validator",
-                                      "validationLevel",
-                                      "validationAction",
-                                      "recordPreImages",
-                                      "changeStreamPreAndPostImages",
-                                      "uuid",
+  static const char *const never[] = {"uuid", "writeConcern", "autoIndexId", NULL};
+  static const char *const later[] = {"uuid",
                                       "writeConcern",
                                       "autoIndexId",
+                                      "recordPreImages",
+                                      "changeStreamPreAndPostImages",
+                                      "validator",
+                                      "validationLevel",
+                                      "validationAction",
                                       NULL};
-  static const char *const never[] = {"uuid", "writeConcern", "autoIndexId", NULL};
+  static const char *const images[] = {
+      "uuid", "writeConcern", "autoIndexId", "recordPreImages", "changeStreamPreAndPostImages", NULL};
   bson_t command = BSON_INITIALIZER, options, reply;
   mig_options_of(item->entry->info, &options);
   const bool can_modify = r->w->caps->has[MIG_CAP_COLLMOD] != MIG_NO;
-  bson_t *first = mig_bson_without(&options, can_modify ? later : never);
+  const bool keeps = mig_caps_has(r->w->caps, MIG_CAP_CREATE_VALIDATOR);
+  bson_t *first = mig_bson_without(&options, !can_modify ? never : keeps ? images : later);
   BSON_APPEND_UTF8(&command, "create", stage);
   bool ok = first && bson_concat(&command, first) ? mig_checkpoint(r->w, err) : mig_no_memory(err, "the options");
   if (ok) {
@@ -64,11 +68,31 @@ static bool create(mig_restore *r, const mig_restore_item *item, const char *sta
   return ok || mig_fail_at(err, "a collection with the options of %s", item->target);
 }
 
+typedef struct loading {
+  mig_restore *r;
+  mig_restore_item *item;
+  const char *stage;
+} loading;
+
+/* Old documents need not satisfy the validator, and not every user may bypass it. */
+static bool relax(void *arg, mig_error *err) {
+  const loading *l = arg;
+  bson_t options;
+  mig_options_of(l->item->entry->info, &options);
+  return !mig_options_has_validator(&options) || mig_validator_off(l->r->w, l->stage, err) ||
+         mig_refused(err, &l->item->refused);
+}
+
 static bool load(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
+  loading l = {r, item, stage};
   char what[300];
   snprintf(what, sizeof what, "restore %s.%s", mig_db_name(r->w->db), item->target);
-  const mig_writer_options options = {
-      .collection = stage, .refused = &item->refused, .what = what, .total = item->entry->documents};
+  const mig_writer_options options = {.collection = stage,
+                                      .relax = relax,
+                                      .relax_arg = &l,
+                                      .refused = &item->refused,
+                                      .what = what,
+                                      .total = item->entry->documents};
   mig_archive_cursor *archived = NULL;
   mig_writer *writer = NULL;
   bson_t doc;

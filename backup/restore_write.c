@@ -156,7 +156,6 @@ static bool flush_inserts(mig_writer *wr, mig_error *err) {
 bool mig_writer_flush(mig_writer *wr, mig_error *err) {
   batch *const all[] = {&wr->removes, &wr->replaces, &wr->inserts};
   if (!wr->removes.count && !wr->replaces.count && !wr->inserts.count) return true;
-  if (!mig_checkpoint(wr->w, err)) return false;
   if (wr->removes.count && !flush_removes(wr, err) && !mig_refused(err, wr->options.refused)) return false;
   if (wr->replaces.count &&
       !mig_send_replacements(&wr->send, wr->replaces.documents, wr->replaces.lives, wr->replaces.count, err) &&

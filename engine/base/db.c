@@ -1,4 +1,4 @@
-/* Opening, commands and transactions. Cursors are in db_read.c, errors in db_error.c. */
+/* Opening and commands. Cursors are in db_read.c, transactions in db_txn.c, errors in db_error.c. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,8 +43,8 @@ static bool parse_uri(const mig_db_options *o, mig_db *db, mig_error *err) {
   if (!db->uri) {
     mig_fail(err, MIG_E_USAGE, "the connection string cannot be read");
     mig_why(err, "%s", strstr(o->uri, "@") ? "its form is wrong (not shown, it may hold a password)" : error.message);
-    return mig_hint(err, "mongodb://[user:password@]HOST[:PORT][,HOST...]/DATABASE[?options]; "
-                         "percent-encode special characters in user and password");
+    return mig_hint(err, "mongodb://HOST[:PORT][,HOST...]/DATABASE[?options]; a user and a password stand before "
+                         "HOST as USER:PASSWORD@, their special characters percent-encoded");
   }
   const char *name = o->database && *o->database ? o->database : mongoc_uri_get_database(db->uri);
   if (!name || !*name) {
@@ -121,7 +121,7 @@ static bool connect_client(mig_db *db, mig_error *err) {
 }
 
 bool mig_db_reconnect(mig_db *db, mig_error *err) {
-  mig_db_abort(db);
+  mig_db_session_end(db);
   mig_db_snapshot_end(db);
   db->clock_monotonic_ms = 0;
   return connect_client(db, err);
@@ -159,7 +159,7 @@ bool mig_db_again(const mig_db *like, const bool *retry_writes, mig_db **out, mi
 
 void mig_db_close(mig_db *db) {
   if (!db) return;
-  mig_db_abort(db);
+  mig_db_session_end(db);
   mig_db_snapshot_end(db);
   if (db->client) mongoc_client_destroy(db->client);
   if (db->uri) mongoc_uri_destroy(db->uri);
@@ -225,59 +225,6 @@ bool mig_db_admin(mig_db *db, const bson_t *command, bson_t *reply, mig_error *e
   bson_iter_t it;
   bool write = bson_iter_init_find(&it, command, "renameCollection");
   return mig_db_run(db, "admin", write, NULL, 0, command, reply, err);
-}
-
-bool mig_db_begin(mig_db *db, mig_error *err) {
-  bson_error_t error = {0};
-  mongoc_session_opt_t *session_opts = mongoc_session_opts_new();
-  mongoc_session_opts_set_causal_consistency(session_opts, false);
-  db->txn = mongoc_client_start_session(db->client, session_opts, &error);
-  mongoc_session_opts_destroy(session_opts);
-  if (!db->txn) return mig_db_error(err, db, "start session", &error, NULL);
-
-  mongoc_transaction_opt_t *opts = mongoc_transaction_opts_new();
-  mongoc_read_concern_t *read = mongoc_read_concern_new();
-  mongoc_write_concern_t *write = mongoc_write_concern_new();
-  mongoc_read_concern_set_level(read, MONGOC_READ_CONCERN_LEVEL_SNAPSHOT);
-  mongoc_write_concern_set_wmajority(write, MIG_WTIMEOUT_MS);
-  mongoc_transaction_opts_set_read_concern(opts, read);
-  mongoc_transaction_opts_set_write_concern(opts, write);
-  bool ok = mongoc_client_session_start_transaction(db->txn, opts, &error);
-  mongoc_write_concern_destroy(write);
-  mongoc_read_concern_destroy(read);
-  mongoc_transaction_opts_destroy(opts);
-  if (ok) return true;
-  mig_db_error(err, db, "start transaction", &error, NULL);
-  mig_db_abort(db);
-  return false;
-}
-
-bool mig_db_commit(mig_db *db, mig_error *err) {
-  if (!db->txn) return mig_fail(err, MIG_E_FAILED, "there is no transaction to commit");
-  bson_error_t error = {0};
-  bson_t reply;
-  bool ok = mongoc_client_session_commit_transaction(db->txn, &reply, &error);
-  if (!ok)
-    mig_db_error(err, db, "commitTransaction", &error, &reply);
-  else if (!mig_db_check_reply(err, db, "commitTransaction", &reply))
-    ok = false;
-  bson_destroy(&reply);
-  if (ok) {
-    mongoc_client_session_destroy(db->txn);
-    db->txn = NULL;
-  }
-  return ok;
-}
-
-void mig_db_abort(mig_db *db) {
-  if (!db->txn) return;
-  if (mongoc_client_session_in_transaction(db->txn)) mongoc_client_session_abort_transaction(db->txn, NULL);
-  mongoc_client_session_destroy(db->txn);
-  db->txn = NULL;
-}
-
-bool mig_db_in_transaction(const mig_db *db) {
-  return db->txn != NULL;
 }
 
 bool mig_db_try_retryable(const mig_db *like, const char *collection, bool *once_only, mig_error *err) {

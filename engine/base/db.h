@@ -7,7 +7,7 @@
  * need not know. Outside one, writes are acknowledged by the majority.
  * Errors: a reply with ok:0, writeErrors or a write-concern error is a failure, however friendly the rest looks.
  * MIG_E_SERVER carries server_code and labels; MIG_E_NETWORK means nobody knows whether it took effect.
- * Nothing waits for ever: connect 10 s, server selection 15 s, socket 5 min (mig_db_options changes them).
+ * Nothing waits for ever: connect 10 s, server selection 15 s, socket 10 min (mig_db_options changes them).
  * Threads: one mig_db, one thread. Another thread opens its own with mig_db_again().
  * Secrets: the URI is held inside and never comes out but through mig_db_label(), which has no user part.
  * Trust: replies are untrusted; read them with bsonx.h.
@@ -77,6 +77,12 @@ bool mig_db_begin(mig_db *db, mig_error *err);  /* snapshot read concern, majori
 bool mig_db_commit(mig_db *db, mig_error *err); /* one attempt; may be repeated after unknown_commit */
 void mig_db_abort(mig_db *db);                  /* forgets it in any case */
 bool mig_db_in_transaction(const mig_db *db);
+#define MIG_SESSION_BYTES 16
+/* The id of the session that the transactions of this handle run in; another one after mig_db_reconnect. */
+bool mig_db_session(mig_db *db, uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
+/* Ends what a session left open: a transaction that was neither committed nor prepared is aborted at once instead of
+ * after the server's limit (a minute or more). It decides nothing: what was committed stays. A server may refuse. */
+bool mig_db_kill_session(mig_db *db, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
 
 /* Collections as listCollections tells, without the server's own (system.*). filter may be NULL. */
 bool mig_db_collections(mig_db *db, const bson_t *filter, mig_cursor **out, mig_error *err);

@@ -15,7 +15,8 @@ struct mig_db {
   mongoc_client_t *client;
   char *name, *label;
   bson_t *hello;
-  mongoc_client_session_t *txn;      /* an open transaction, or NULL */
+  mongoc_client_session_t *session;  /* for transactions; made when one is first needed */
+  mongoc_client_session_t *txn;      /* the same while a transaction is open, else NULL */
   mongoc_client_session_t *snapshot; /* snapshot reads, or NULL */
   uint32_t snapshot_seconds, snapshot_increment;
   int64_t clock_unix_ms, clock_monotonic_ms; /* the server's clock when it was last asked, and ours then */
@@ -31,6 +32,7 @@ void mig_db_describe(const mig_db *db, const bson_t *command, char *text, size_t
 /* reply may be NULL; else it is initialised in any case. server_id 0: any. */
 bool mig_db_run(mig_db *db, const char *database, bool write, mongoc_client_session_t *session, uint32_t server_id,
                 const bson_t *command, bson_t *reply, mig_error *err);
+void mig_db_session_end(mig_db *db); /* aborts what is open in it */
 /* Sends one insert twice under the same session and transaction number; *once: the server applied it once. */
 bool mig_db_try_retryable(const mig_db *like, const char *collection, bool *once, mig_error *err);
 

@@ -22,8 +22,9 @@ typedef struct mig_attempt {
   mig_result result; /* filled on the way; texts are borrowed from here and the plan */
   mig_error error;
   char *displaced_path;
-  bool steps_began; /* outside a transaction: something may have been written */
-  bool settled;     /* the ledger says how it ended */
+  uint8_t session[MIG_SESSION_BYTES]; /* of the transactions, as the lease names it */
+  bool steps_began;                   /* outside a transaction: something may have been written */
+  bool settled;                       /* the ledger says how it ended */
 } mig_attempt;
 
 /* Runs it to its end. False: a->error says what; a->result.outcome how it ended. */

@@ -1,5 +1,4 @@
-#include "run/lease.h"
-
+/* Taking, refreshing, checking and giving back; what others see of it is in lease_look.c. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -7,14 +6,11 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/names.h"
 #include "run/host.h"
+#include "run/lease_internal.h"
 
-#define LEASE_ID "mig"
-#define FENCE_ID                                                                                                       \
-  "mig.fence" /* the counter lives apart: the TTL index may remove a lease that ran out, not the counter */
 #define DUPLICATE_KEY 11000
-#define LOOK_EVERY_MS 1000
+#define LOOK_EVERY_MS 1000 /* in a transaction */
 
 struct mig_lease {
   mig_db *db, *refresh_db;
@@ -32,76 +28,6 @@ struct mig_lease {
 static bson_t *ours(const mig_lease *l) {
   return BCON_NEW("_id", BCON_UTF8(LEASE_ID), "lockedBy", BCON_UTF8(l->owner), "fence", BCON_INT64(l->fence), "locked",
                   BCON_BOOL(true));
-}
-
-static bool update_one(mig_db *db, bool outside, const bson_t *filter, const bson_t *update, int64_t *matched,
-                       mig_error *err) {
-  bson_t reply;
-  bson_t *command = BCON_NEW("update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", BCON_DOCUMENT(filter), "u",
-                             BCON_DOCUMENT(update), "}", "]");
-  bool ok = outside ? mig_db_command_outside(db, MIG_WRITE, command, &reply, err)
-                    : mig_db_command(db, MIG_WRITE, command, &reply, err);
-  *matched = 0;
-  if (ok && !mig_bson_int(&reply, "n", matched))
-    ok = mig_fail(err, MIG_E_SERVER, "update %s: no count in the reply", MIG_LOCKS);
-  bson_destroy(&reply);
-  bson_destroy(command);
-  return ok;
-}
-
-static bool next_fence(mig_db *db, int64_t *fence, mig_error *err) {
-  bson_t *command =
-      BCON_NEW("findAndModify", BCON_UTF8(MIG_LOCKS), "query", "{", "_id", BCON_UTF8(FENCE_ID), "}", "update", "{",
-               "$inc", "{", "value", BCON_INT64(1), "}", "}", "upsert", BCON_BOOL(true), "new", BCON_BOOL(true));
-  bool ok = false;
-  for (int attempt = 0; attempt < 5 && !ok; attempt++) { /* two first runners at once: the upserts may collide */
-    bson_t reply;
-    ok = mig_db_command_outside(db, MIG_WRITE, command, &reply, err);
-    if (ok && !mig_bson_int(&reply, "value.value", fence)) {
-      bson_destroy(&reply);
-      mig_fail(err, MIG_E_SERVER, "findAndModify %s: no value in the reply", MIG_LOCKS);
-      break;
-    }
-    bson_destroy(&reply);
-    if (!ok && (!err || err->network)) break;
-  }
-  bson_destroy(command);
-  return ok;
-}
-
-static void read_state(const bson_t *doc, int64_t now, mig_lease_state *out) {
-  const char *by = "", *host = "", *reason = "", *machine = "";
-  int64_t started = 0;
-  memset(out, 0, sizeof *out);
-  mig_bson_bool(doc, "locked", &out->locked);
-  mig_bson_str(doc, "lockedBy", &by);
-  mig_bson_str(doc, "host", &host);
-  mig_bson_str(doc, "reason", &reason);
-  mig_bson_str(doc, "machine", &machine);
-  mig_bson_int(doc, "pid", &out->pid);
-  mig_bson_int(doc, "pidStarted", &started);
-  mig_bson_int(doc, "fence", &out->fence);
-  mig_bson_date(doc, "lockedAt", &out->locked_unix_ms);
-  bool dated = mig_bson_date(doc, "expiresAt", &out->expires_unix_ms);
-  snprintf(out->by, sizeof out->by, "%s", by);
-  snprintf(out->host, sizeof out->host, "%s", host);
-  snprintf(out->reason, sizeof out->reason, "%s", reason);
-  out->expired = out->locked && dated && out->expires_unix_ms < now;
-  out->holder_dead = out->locked && mig_host_dead(machine, out->pid, started);
-}
-
-bool mig_lease_look(mig_db *db, mig_lease_state *out, mig_error *err) {
-  bson_t *find =
-      BCON_NEW("find", BCON_UTF8(MIG_LOCKS), "filter", "{", "_id", BCON_UTF8(LEASE_ID), "}", "limit", BCON_INT32(1));
-  bson_t doc;
-  bool found = false;
-  int64_t now = 0;
-  memset(out, 0, sizeof *out);
-  bool ok = mig_db_first(db, find, &doc, &found, err) && mig_db_server_now(db, &now, err);
-  if (ok && found) read_state(&doc, now, out);
-  bson_destroy(&doc);
-  bson_destroy(find);
-  return ok;
 }
 
 static bool held(const mig_lease_state *s, mig_error *err) {
@@ -138,13 +64,13 @@ static bool try_take(mig_lease *l, const char *reason, const mig_lease_state *de
   }
   query = BCON_NEW("_id", BCON_UTF8(LEASE_ID), "fence", "{", "$lt", BCON_INT64(l->fence), "}", "$or",
                    BCON_ARRAY(&free_ones));
-  bson_t *command =
-      BCON_NEW("update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", BCON_DOCUMENT(query), "u", "{", "$set", "{",
-               "locked", BCON_BOOL(true), "lockedBy", BCON_UTF8(l->owner), "host", BCON_UTF8(self.name), "machine",
-               BCON_UTF8(self.machine), "pid", BCON_INT64(self.pid), "pidStarted", BCON_INT64(self.started), "reason",
-               BCON_UTF8(reason), "fence", BCON_INT64(l->fence), "lockedAt", BCON_DATE_TIME(now), "expiresAt",
-               BCON_DATE_TIME(now + l->ttl_ms), "updatedAt", BCON_DATE_TIME(now), "}", "$setOnInsert", "{", "createdAt",
-               BCON_DATE_TIME(now), "}", "}", "upsert", BCON_BOOL(true), "}", "]");
+  bson_t *command = BCON_NEW(
+      "update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", BCON_DOCUMENT(query), "u", "{", "$set", "{", "locked",
+      BCON_BOOL(true), "lockedBy", BCON_UTF8(l->owner), "host", BCON_UTF8(self.name), "machine",
+      BCON_UTF8(self.machine), "pid", BCON_INT64(self.pid), "pidStarted", BCON_INT64(self.started), "reason",
+      BCON_UTF8(reason), "fence", BCON_INT64(l->fence), "lockedAt", BCON_DATE_TIME(now), "expiresAt",
+      BCON_DATE_TIME(now + l->ttl_ms), "updatedAt", BCON_DATE_TIME(now), "}", "$unset", "{", "session", BCON_BOOL(true),
+      "}", "$setOnInsert", "{", "createdAt", BCON_DATE_TIME(now), "}", "}", "upsert", BCON_BOOL(true), "}", "]");
   int64_t before = mig_now_monotonic_ms();
   bool ok = mig_db_command_outside(l->db, MIG_WRITE, command, NULL, err);
   *collided = !ok && err && err->server_code == DUPLICATE_KEY;
@@ -161,7 +87,7 @@ static bool refresh(mig_lease *l, mig_error *err) {
   bson_t *filter = ours(l);
   bson_t *update =
       BCON_NEW("$set", "{", "expiresAt", BCON_DATE_TIME(now + l->ttl_ms), "updatedAt", BCON_DATE_TIME(now), "}");
-  bool ok = update_one(l->refresh_db, true, filter, update, &matched, err);
+  bool ok = mig_lease_update(l->refresh_db, true, filter, update, &matched, err);
   bson_destroy(update);
   bson_destroy(filter);
   if (ok && matched == 0)
@@ -201,7 +127,8 @@ static bool take(mig_lease *l, const char *reason, mig_error *err) {
     int64_t now = 0;
     if (!mig_lease_look(l->db, &state, err)) return false;
     if (state.locked && !state.expired && !state.holder_dead) return held(&state, err);
-    if (!next_fence(l->db, &l->fence, err) || !mig_db_server_now(l->db, &now, err)) return false;
+    if (state.locked) mig_lease_end_session(l->db, &state);
+    if (!mig_lease_next_fence(l->db, &l->fence, err) || !mig_db_server_now(l->db, &now, err)) return false;
     if (try_take(l, reason, &state, now, &collided, &local)) return true;
     if (!collided) break;
     mig_sleep_ms(20 << attempt); /* somebody was quicker; perhaps it is gone again already */
@@ -257,7 +184,8 @@ bool mig_lease_check(mig_lease *l, mig_error *err) {
   if (atomic_load(&l->lost)) return lost(l, "another runner took it, or it was force-unlocked", err);
   /* a batch sent just before the deadline may still run after it: keep a distance */
   if (now > atomic_load(&l->deadline_ms) - l->ttl_ms / 20) return lost(l, "it could not be refreshed in time", err);
-  if (now - l->looked_ms < LOOK_EVERY_MS) return true;
+  /* in a transaction the touch decides; outside one nothing else keeps a write of ours from following another's */
+  if (mig_db_in_transaction(l->db) && now - l->looked_ms < LOOK_EVERY_MS) return true;
   bson_t *filter = ours(l);
   bson_t *find = BCON_NEW("find", BCON_UTF8(MIG_LOCKS), "filter", BCON_DOCUMENT(filter), "limit", BCON_INT32(1));
   bson_t doc, reply;
@@ -278,11 +206,21 @@ bool mig_lease_touch(mig_lease *l, mig_error *err) {
   int64_t matched = 0;
   bson_t *filter = ours(l);
   bson_t *update = BCON_NEW("$inc", "{", "touched", BCON_INT64(1), "}");
-  bool ok = update_one(l->db, false, filter, update, &matched, err);
+  bool ok = mig_lease_update(l->db, false, filter, update, &matched, err);
   bson_destroy(update);
   bson_destroy(filter);
   if (ok && matched == 0) return lost(l, "another runner took it, or it was force-unlocked", err);
   return ok;
+}
+
+bool mig_lease_note_session(mig_lease *l, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err) {
+  int64_t matched = 0;
+  bson_t *filter = ours(l);
+  bson_t *update = BCON_NEW("$set", "{", "session", BCON_BIN(BSON_SUBTYPE_UUID, id, MIG_SESSION_BYTES), "}");
+  bool ok = mig_lease_update(l->db, true, filter, update, &matched, err);
+  bson_destroy(update);
+  bson_destroy(filter);
+  return ok && (matched == 1 || lost(l, "another runner took it, or it was force-unlocked", err));
 }
 
 void mig_lease_release(mig_lease *l) {
@@ -299,23 +237,11 @@ void mig_lease_release(mig_lease *l) {
   bson_t *filter = ours(l);
   bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()),
                             "}", "$unset", "{", "expiresAt", BCON_BOOL(true), "}");
-  update_one(l->db, true, filter, update, &matched, &ignored);
+  mig_lease_update(l->db, true, filter, update, &matched, &ignored);
   bson_destroy(update);
   bson_destroy(filter);
   mig_db_close(l->refresh_db);
   pthread_cond_destroy(&l->wake);
   pthread_mutex_destroy(&l->mutex);
   mig_free(l);
-}
-
-bool mig_lease_force_unlock(mig_db *db, mig_lease_state *was, mig_error *err) {
-  int64_t fence = 0, matched = 0;
-  if (!mig_lease_look(db, was, err) || !next_fence(db, &fence, err)) return false;
-  bson_t *filter = BCON_NEW("_id", BCON_UTF8(LEASE_ID));
-  bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "fence", BCON_INT64(fence), "}", "$unset", "{",
-                            "expiresAt", BCON_BOOL(true), "lockedBy", BCON_BOOL(true), "}");
-  bool ok = update_one(db, true, filter, update, &matched, err);
-  bson_destroy(update);
-  bson_destroy(filter);
-  return ok;
 }

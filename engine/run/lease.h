@@ -23,16 +23,21 @@ typedef struct mig_lease_options {
 
 bool mig_lease_take(mig_db *db, const mig_lease_options *options, mig_lease **out, mig_error *err);
 int64_t mig_lease_fence(const mig_lease *l);
-/* Looks at the deadline, and about once a second at the server. */
+/* Looks at the deadline and at the server; in a transaction, where the touch decides, only once a second. */
 bool mig_lease_check(mig_lease *l, mig_error *err);
 /* The first write of a transaction: a lease that was taken away makes the commit fail. */
 bool mig_lease_touch(mig_lease *l, mig_error *err);
+/* Before a transaction: names its session in the lease, so that whoever takes the lease away can end what is left open
+ * in it and need not wait for the server to do so. Looks at the lease as well. */
+bool mig_lease_note_session(mig_lease *l, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
 void mig_lease_release(mig_lease *l); /* frees it, too; NULL is fine */
 
 typedef struct mig_lease_state {
   bool locked, expired, holder_dead; /* holder_dead: a process of this machine that is gone */
   char by[40], host[80], reason[120];
   int64_t pid, fence, locked_unix_ms, expires_unix_ms;
+  bool has_session; /* of its transactions */
+  uint8_t session[MIG_SESSION_BYTES];
 } mig_lease_state;
 
 bool mig_lease_look(mig_db *db, mig_lease_state *out, mig_error *err);

@@ -73,6 +73,25 @@ def test_killed_around_a_transaction(txn_project, point):
         assert status == "failed"
 
 
+@pytest.mark.parametrize("command", [["recover"], ["up"], ["force-unlock", "--confirm"]], ids=lambda c: c[0])
+def test_open_transaction_of_a_dead_runner_is_ended_and_not_waited_for(txn_project, command):
+    """A server keeps it open for a minute or more, and writes to the same documents, the lease's too, would wait."""
+    p = txn_project
+    p.db.users.insert_many([{"_id": i, "n": i, "mail": f"u{i}@example.org"} for i in range(30)])
+    before = p.digest()
+    p.write("0001_change", {"up": STEPS})
+    p.mig("doctor")
+    assert crash(p, "commit_before", "up")
+    began = time.monotonic()
+    p.mig(*command)
+    p.mig("recover")
+    assert time.monotonic() - began < 20
+    if command == ["up"]:
+        assert p.status("0001_change") == "applied" and p.digest() != before
+    else:
+        assert p.status("0001_change") == "failed" and p.digest() == before
+
+
 def test_another_restore_takes_the_place_of_an_interrupted_one(project):
     """The archive of the interrupted one is gone: recover cannot finish it, another snapshot can."""
     p = project

@@ -1,10 +1,13 @@
 """Several runners: one works, the others are told; one that lost its lease writes nothing more."""
+import contextlib
 import datetime
 import os
 import signal
 import time
 
 import pytest
+
+from wireproxy import HoldReply, Rule, WireProxy
 
 LONG = {"up": [{"update": {"collection": "users", "filter": {}, "update": {"$inc": {"n": 1}}}},
                {"update": {"collection": "users", "filter": {}, "update": {"$inc": {"m": 1}}}}]}
@@ -61,37 +64,61 @@ def test_eight_runners_at_once_apply_it_once(ready):
     assert [e["outcome"] for e in ready.db.migrationevents.find({"direction": "up"})] == ["applied"]
 
 
+WRITES = ("update", "insert", "delete", "findAndModify", "drop", "create", "createIndexes", "renameCollection", "collMod")
+
+
+@contextlib.contextmanager
+def held_in_steps(p, *more, nth=2):
+    """A run that waits for the answer to its nth batch; (process, proxy, hold)."""
+    hold = HoldReply()
+    with WireProxy(p.uri, [Rule("update", hold, collection="users", nth=nth)]) as proxy:
+        run = p.start("up", *more, uri=proxy.uri)
+        assert hold.reached.wait(60), run.poll()
+        yield run, proxy, hold
+        hold.released.set()
+
+
 def test_runner_stopped_past_its_lease_writes_nothing_more(ready):
     before = ready.digest()
-    first = ready.start("up")
-    in_steps(ready)
-    stop(first)
-    time.sleep(0.3)  # what it had sent is done
-    past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
-    ready.db.migrationlocks.update_one({"_id": "mig"}, {"$set": {"expiresAt": past}})
-    ready.mig("recover")
-    assert ready.digest() == before and ready.status("0001_count") == "failed"
-    go_on(first)
-    out, err = first.communicate(timeout=120)
-    assert first.returncode == 5, err
+    with held_in_steps(ready) as (first, proxy, hold):
+        stop(first)
+        past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+        ready.db.migrationlocks.update_one({"_id": "mig"}, {"$set": {"expiresAt": past}})
+        ready.mig("recover")
+        assert ready.digest() == before and ready.status("0001_count") == "failed"
+        mark = proxy.mark()
+        hold.released.set()
+        go_on(first)
+        out, err = first.communicate(timeout=120)
+        assert first.returncode == 5, err
+        assert ("update", "users") not in proxy.since(mark)
     assert ready.digest() == before
     assert ready.status("0001_count") == "failed"
     ready.mig("up")
     assert ready.db.users.count_documents({"n": 1, "m": 1}) == 24000
 
 
-def test_force_unlock_stops_a_live_runner_before_its_next_writes(ready):
+@pytest.mark.parametrize("migration", ["batches", "restore"])
+def test_lease_lost_in_the_middle_stops_the_loser_before_its_next_write(ready, migration):
+    """Taken away while it waits for the answer to a batch, in steps or while it puts back: not one write more."""
+    if migration == "restore":
+        ready.write("0001_count", {**LONG, "verify": [{"count": {"collection": "users", "filter": {}, "equals": 0}}]})
     before = ready.digest()
-    first = ready.start("up")
-    in_steps(ready)
-    ready.mig("force-unlock", code=2)
-    ready.mig("force-unlock", "--confirm")
-    out, err = first.communicate(timeout=120)
-    if first.returncode == 0:
-        pytest.skip("the run was over before it looked at its lease again: too fast a server for this test")
-    assert first.returncode == 5, err
-    ready.mig("recover")
-    assert ready.digest() == before and ready.status("0001_count") == "failed"
+    # 24 batches a step: 50 is the second of the restore, wherever steps and restore do it by updates
+    with held_in_steps(ready, nth=50 if migration == "restore" else 2) as (first, proxy, hold):
+        ready.mig("force-unlock", code=2)
+        ready.mig("force-unlock", "--confirm")
+        ready.mig("recover")
+        assert ready.digest() == before and ready.status("0001_count") == "failed"
+        mark = proxy.mark()
+        hold.released.set()
+        out, err = first.communicate(timeout=120)
+        assert first.returncode == 5, err
+        wrote = [x for x in proxy.since(mark) if x[0] in WRITES and x != ("update", "migrationlocks")]
+        assert wrote == []  # but for giving back a lease that is not its any more, which matches nothing
+    assert ready.digest() == before
+    assert ready.db.migrationlocks.find_one({"_id": "mig"})["locked"] is False
+    ready.mig("up", code=3 if migration == "restore" else 0)
 
 
 def test_dead_runner_of_this_machine_does_not_block_for_half_an_hour(ready):

@@ -66,15 +66,30 @@ def test_stepdown_in_a_step(ready, code):
 def test_cursor_dies_while_the_snapshot_is_read(ready):
     ready.db.users.insert_many([{"_id": i, "n": i} for i in range(20, 400)])
     ready.before = ready.digest()
-    result = refused(ready, [Rule("getMore", reply_with(error(43, "cursor id not found")), when=lambda body: body["collection"] == "users")], 1)
+    dies = Rule("getMore", reply_with(error(43, "cursor id not found")), when=lambda body: body["collection"] == "users", times=None)
+    result = refused(ready, [dies], 1)
     assert "users" in result.err
     is_as_before(ready)
     assert not list(ready.store.glob("*.mig.tar")) and ready.partials() == []
 
 
 def test_snapshot_refused_changes_nothing(ready):
-    refused(ready, [Rule("find", reply_with(error(13, "not authorized")), collection="users")], 1)
+    refused(ready, [Rule("find", reply_with(error(13, "not authorized")), collection="users", times=None)], 1)
     is_as_before(ready)
+
+
+def test_snapshot_that_cannot_be_read_at_one_time_is_read_again_and_says_so(ready):
+    """A server forgets what it had at that time: each collection for itself then, from the start, and the manifest tells."""
+    p = ready
+    reads = Rule("find", reply_with(error(239, "SnapshotTooOld")), collection="users", when=lambda body: "readConcern" in body)
+    with WireProxy(p.uri, [reads]) as proxy:
+        result = p.mig("up", "--json", uri=proxy.uri)
+    if not reads.seen:
+        pytest.skip("this server has no snapshot reads")
+    assert "each for itself" in result.err
+    line = next(x for x in result.lines if x.get("migration"))
+    shown = p.mig("snapshot", "show", line["snapshot"], "--json").lines
+    assert any(x.get("consistency") == "perCollection" for x in shown), shown
 
 
 def test_server_away_for_a_while_during_the_restore(ready):

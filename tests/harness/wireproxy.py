@@ -91,6 +91,22 @@ def call_first(function):
     return act
 
 
+class HoldReply:
+    """An action: the server does it, and its answer waits at `released`; meanwhile `reached` is set.
+
+    The client is then surely waiting for that answer: nothing else of its is on the way.
+    """
+
+    def __init__(self):
+        self.reached, self.released = threading.Event(), threading.Event()
+
+    def __call__(self, conn, message, body):
+        reply = conn.ask(message)
+        self.reached.set()
+        self.released.wait(120)
+        conn.client.sendall(reply)
+
+
 def error(code, message="scripted", labels=()):
     return {"ok": 0.0, "code": code, "errmsg": message, "codeName": "Scripted", "errorLabels": list(labels)}
 
@@ -181,6 +197,15 @@ class WireProxy:
     def count(self, command):
         with self.lock:
             return sum(1 for name, _ in self.log if name == command)
+
+    def since(self, mark):
+        """Commands seen since mark() as (command, collection)."""
+        with self.lock:
+            return self.log[mark:]
+
+    def mark(self):
+        with self.lock:
+            return len(self.log)
 
     def __enter__(self):
         return self

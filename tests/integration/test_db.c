@@ -121,6 +121,50 @@ static void snapshot_reads_see_one_time(void **state) {
   test_db_drop(db);
 }
 
+/* Opens a transaction that inserts {_id: id} into c; the handle's session goes to *session. */
+static void begin_and_insert(mig_db *db, int32_t id, uint8_t session[static MIG_SESSION_BYTES]) {
+  mig_error err = {0};
+  assert_ok(mig_db_session(db, session, &err), err);
+  assert_ok(mig_db_begin(db, &err), err);
+  test_run(db, BCON_NEW("insert", "c", "documents", "[", "{", "_id", BCON_INT32(id), "}", "]"));
+}
+
+static void killed_session_loses_what_is_open_and_keeps_what_was_committed(void **state) {
+  (void)state;
+  char name[40];
+  mig_error err = {0};
+  mig_caps caps;
+  mig_db *other = NULL;
+  int64_t n = 0;
+  uint8_t first[MIG_SESSION_BYTES], second[MIG_SESSION_BYTES];
+  mig_db *db = test_db(name);
+  assert_ok(mig_caps_probe(db, MIG_PROBE_TRY, &caps, &err), err);
+  if (!mig_caps_has(&caps, MIG_CAP_TRANSACTIONS)) {
+    test_db_drop(db);
+    skip_because("the server has no transactions");
+  }
+  assert_ok(mig_db_again(db, NULL, &other, &err), err);
+  test_run(db, BCON_NEW("create", "c"));
+  begin_and_insert(db, 1, first);
+  assert_ok(mig_db_commit(db, &err), err);
+  assert_ok(mig_db_kill_session(other, first, &err), err);
+  assert_ok(mig_db_count(other, "c", NULL, &n, &err), err);
+  assert_int_equal(n, 1);
+  begin_and_insert(db, 2, second);
+  assert_memory_equal(first, second, sizeof first); /* one session for all transactions of a handle */
+  assert_ok(mig_db_kill_session(other, second, &err), err);
+  int64_t began = mig_now_monotonic_ms();
+  test_run(other, BCON_NEW("insert", "c", "documents", "[", "{", "_id", BCON_INT32(2), "}", "]"));
+  assert_true(mig_now_monotonic_ms() - began < 20000); /* it need not wait for the transaction any more */
+  assert_false(mig_db_commit(db, &err));
+  mig_db_abort(db);
+  assert_ok(mig_db_reconnect(db, &err), err);
+  assert_ok(mig_db_session(db, second, &err), err);
+  assert_memory_not_equal(first, second, sizeof first);
+  mig_db_close(other);
+  test_db_drop(db);
+}
+
 static void second_taker_is_told_who_holds_the_lease(void **state) {
   (void)state;
   char name[40];
@@ -157,7 +201,6 @@ static void lease_that_ran_out_may_be_taken_and_its_loser_stops(void **state) {
   assert_ok(mig_lease_check(a, &err), err);
   assert_ok(mig_lease_force_unlock(db, &was, &err), err);
   assert_true(was.locked);
-  mig_sleep_ms(1100); /* the server is asked about once a second */
   assert_false(mig_lease_check(a, &err));
   assert_int_equal(err.code, MIG_E_LEASE);
   assert_false(mig_lease_touch(a, &err));
@@ -195,6 +238,7 @@ int main(void) {
       cmocka_unit_test(write_errors_in_a_friendly_reply_are_failures),
       cmocka_unit_test(errors_name_no_secret),
       cmocka_unit_test(snapshot_reads_see_one_time),
+      cmocka_unit_test(killed_session_loses_what_is_open_and_keeps_what_was_committed),
       cmocka_unit_test(second_taker_is_told_who_holds_the_lease),
       cmocka_unit_test(lease_that_ran_out_may_be_taken_and_its_loser_stops),
       cmocka_unit_test(lease_is_refreshed_by_its_own_thread),

@@ -1,0 +1,108 @@
+/* The lease as it stands in migrationlocks: looked at, and taken away by force. */
+#include <stdio.h>
+#include <string.h>
+
+#include "run/host.h"
+#include "run/lease_internal.h"
+
+bool mig_lease_update(mig_db *db, bool outside, const bson_t *filter, const bson_t *update, int64_t *matched,
+                       mig_error *err) {
+  bson_t reply;
+  bson_t *command = BCON_NEW("update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", BCON_DOCUMENT(filter), "u",
+                             BCON_DOCUMENT(update), "}", "]");
+  bool ok = outside ? mig_db_command_outside(db, MIG_WRITE, command, &reply, err)
+                    : mig_db_command(db, MIG_WRITE, command, &reply, err);
+  *matched = 0;
+  if (ok && !mig_bson_int(&reply, "n", matched))
+    ok = mig_fail(err, MIG_E_SERVER, "update %s: no count in the reply", MIG_LOCKS);
+  bson_destroy(&reply);
+  bson_destroy(command);
+  return ok;
+}
+
+bool mig_lease_next_fence(mig_db *db, int64_t *fence, mig_error *err) {
+  bson_t *command =
+      BCON_NEW("findAndModify", BCON_UTF8(MIG_LOCKS), "query", "{", "_id", BCON_UTF8(FENCE_ID), "}", "update", "{",
+               "$inc", "{", "value", BCON_INT64(1), "}", "}", "upsert", BCON_BOOL(true), "new", BCON_BOOL(true));
+  bool ok = false;
+  for (int attempt = 0; attempt < 5 && !ok; attempt++) { /* two first runners at once: the upserts may collide */
+    bson_t reply;
+    ok = mig_db_command_outside(db, MIG_WRITE, command, &reply, err);
+    if (ok && !mig_bson_int(&reply, "value.value", fence)) {
+      bson_destroy(&reply);
+      mig_fail(err, MIG_E_SERVER, "findAndModify %s: no value in the reply", MIG_LOCKS);
+      break;
+    }
+    bson_destroy(&reply);
+    if (!ok && (!err || err->network)) break;
+  }
+  bson_destroy(command);
+  return ok;
+}
+
+void mig_lease_end_session(mig_db *db, const mig_lease_state *of) {
+  mig_error ignored;
+  if (of->has_session) mig_db_kill_session(db, of->session, &ignored);
+}
+
+static bool read_session(const bson_t *doc, uint8_t id[static MIG_SESSION_BYTES]) {
+  bson_iter_t it;
+  bson_subtype_t subtype;
+  uint32_t size = 0;
+  const uint8_t *data = NULL;
+  if (!mig_bson_find(doc, "session", &it) || !BSON_ITER_HOLDS_BINARY(&it)) return false;
+  bson_iter_binary(&it, &subtype, &size, &data);
+  if (size != MIG_SESSION_BYTES) return false;
+  memcpy(id, data, size);
+  return true;
+}
+
+static void read_state(const bson_t *doc, int64_t now, mig_lease_state *out) {
+  const char *by = "", *host = "", *reason = "", *machine = "";
+  int64_t started = 0;
+  memset(out, 0, sizeof *out);
+  mig_bson_bool(doc, "locked", &out->locked);
+  mig_bson_str(doc, "lockedBy", &by);
+  mig_bson_str(doc, "host", &host);
+  mig_bson_str(doc, "reason", &reason);
+  mig_bson_str(doc, "machine", &machine);
+  mig_bson_int(doc, "pid", &out->pid);
+  mig_bson_int(doc, "pidStarted", &started);
+  mig_bson_int(doc, "fence", &out->fence);
+  mig_bson_date(doc, "lockedAt", &out->locked_unix_ms);
+  bool dated = mig_bson_date(doc, "expiresAt", &out->expires_unix_ms);
+  snprintf(out->by, sizeof out->by, "%s", by);
+  snprintf(out->host, sizeof out->host, "%s", host);
+  snprintf(out->reason, sizeof out->reason, "%s", reason);
+  out->has_session = read_session(doc, out->session);
+  out->expired = out->locked && dated && out->expires_unix_ms < now;
+  out->holder_dead = out->locked && mig_host_dead(machine, out->pid, started);
+}
+
+bool mig_lease_look(mig_db *db, mig_lease_state *out, mig_error *err) {
+  bson_t *find =
+      BCON_NEW("find", BCON_UTF8(MIG_LOCKS), "filter", "{", "_id", BCON_UTF8(LEASE_ID), "}", "limit", BCON_INT32(1));
+  bson_t doc;
+  bool found = false;
+  int64_t now = 0;
+  memset(out, 0, sizeof *out);
+  bool ok = mig_db_first(db, find, &doc, &found, err) && mig_db_server_now(db, &now, err);
+  if (ok && found) read_state(&doc, now, out);
+  bson_destroy(&doc);
+  bson_destroy(find);
+  return ok;
+}
+
+bool mig_lease_force_unlock(mig_db *db, mig_lease_state *was, mig_error *err) {
+  int64_t fence = 0, matched = 0;
+  if (!mig_lease_look(db, was, err)) return false;
+  if (was->locked) mig_lease_end_session(db, was);
+  if (!mig_lease_next_fence(db, &fence, err)) return false;
+  bson_t *filter = BCON_NEW("_id", BCON_UTF8(LEASE_ID));
+  bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "fence", BCON_INT64(fence), "}", "$unset", "{",
+                            "expiresAt", BCON_BOOL(true), "lockedBy", BCON_BOOL(true), "}");
+  bool ok = mig_lease_update(db, true, filter, update, &matched, err);
+  bson_destroy(update);
+  bson_destroy(filter);
+  return ok;
+}
