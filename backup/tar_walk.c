@@ -2,16 +2,18 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "backup/chunk.h"
 
-#define BLOCK     512u
-#define END_BYTES (2 * BLOCK)
-#define TYPE_AT   156
-#define SIZE_AT   124
-#define MAGIC_AT  257
+#define BLOCK         512u
+#define END_BYTES     (2 * BLOCK)
+#define TYPE_AT       156
+#define SIZE_AT       124
+#define MAGIC_AT      257
+#define MAX_PAX_BYTES 2048 /* encoded, a name has three times 255 bytes and the database's */
 
 typedef struct walk {
   int fd;
@@ -62,6 +64,17 @@ static bool check_entry(const walk *w, struct archive_entry *e, const char *name
   return true;
 }
 
+/* A pax header says one thing, the name: other records would mean something else to other readers. */
+static bool check_pax(const walk *w, uint64_t at, uint64_t size, const char *name, mig_error *err) {
+  char found[MAX_PAX_BYTES], expected[MAX_PAX_BYTES];
+  if (size > sizeof found) return refuse(w, name, "its pax header is too long", err);
+  if (!mig_read_at(w->fd, w->path, name, at, found, (size_t)size, err)) return false;
+  const int n = snprintf(expected, sizeof expected, "%llu path=%s\n", (unsigned long long)size, name);
+  if (n < 0 || (uint64_t)n != size || memcmp(found, expected, (size_t)size) != 0)
+    return refuse(w, name, "its pax header holds more than a name", err);
+  return true;
+}
+
 static bool member(walk *w, struct archive *tar, struct archive_entry *e, mig_error *err) {
   const char *name = archive_entry_pathname(e);
   uint64_t at = (uint64_t)archive_read_header_position(tar), size = 0, extension = 0;
@@ -71,7 +84,7 @@ static bool member(walk *w, struct archive *tar, struct archive_entry *e, mig_er
   uint8_t type = 0;
   if (!mig_read_at(w->fd, w->path, name, at + TYPE_AT, &type, 1, err)) return false;
   if (type == 'x') {
-    if (!header_at(w, name, at, 'x', &extension, err)) return false;
+    if (!header_at(w, name, at, 'x', &extension, err) || !check_pax(w, at + BLOCK, extension, name, err)) return false;
     at += BLOCK + padded(extension);
   }
   if (!header_at(w, name, at, '0', &size, err)) return false;

@@ -3,7 +3,8 @@
 
 #include "base/db_internal.h"
 
-/* One session for all transactions of a handle: beginning the next one ends, on the server, what is left of the last. */
+/* One session for all transactions of a handle: beginning the next one ends, on the server, what is left of the last.
+ */
 static bool need_session(mig_db *db, mig_error *err) {
   bson_error_t error = {0};
   if (db->session) return true;

@@ -43,6 +43,7 @@ void mig_error_clear(mig_error *err) {
 static void set_text(char *out, size_t size, const char *fmt, va_list ap) {
   vsnprintf(out, size, fmt, ap);
   mig_redact(out);
+  mig_plain(out);
 }
 
 bool mig_fail(mig_error *err, mig_code code, const char *what_fmt, ...) {
@@ -89,6 +90,7 @@ bool mig_fail_at(mig_error *err, const char *prefix_fmt, ...) {
   va_end(ap);
   size_t used = strlen(text), room = sizeof text - used;
   if (room > 3) snprintf(text + used, room, ": %.*s", (int)(room - 3), err->what); /* cut at the end if need be */
+  mig_plain(text); /* what was cut may have been in the middle of a character */
   memcpy(err->what, text, sizeof text);
   return false;
 }
@@ -138,5 +140,35 @@ void mig_redact(char *text) {
     } else if (at) {
       memset(p, '*', (size_t)(at - p));
     }
+  }
+}
+
+/* Bytes of the UTF-8 character at p; 0 when there is none, or it is a control character. */
+static size_t printable(const unsigned char *p) {
+  static const struct {
+    unsigned char lead, mask, from, to; /* of the byte behind the lead: no overlong forms, surrogates, C1 */
+    size_t bytes;
+  } forms[] = {{0xC2, 0xFF, 0xA0, 0xBF, 2}, {0xE0, 0xFF, 0xA0, 0xBF, 3}, {0xED, 0xFF, 0x80, 0x9F, 3},
+               {0xC0, 0xFE, 0xFF, 0x00, 2}, {0xF0, 0xFF, 0x90, 0xBF, 4}, {0xF4, 0xFF, 0x80, 0x8F, 4},
+               {0xC0, 0xE0, 0x80, 0xBF, 2}, {0xE0, 0xF0, 0x80, 0xBF, 3}, {0xF0, 0xFC, 0x80, 0xBF, 4}};
+  if (*p < 0x80) return *p >= 0x20 && *p != 0x7F;
+  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+    if ((*p & forms[i].mask) != forms[i].lead) continue;
+    if (p[1] < forms[i].from || p[1] > forms[i].to) return 0;
+    for (size_t k = 2; k < forms[i].bytes; k++)
+      if ((p[k] & 0xC0) != 0x80) return 0;
+    return forms[i].bytes;
+  }
+  return 0;
+}
+
+void mig_plain(char *text) {
+  for (unsigned char *p = (unsigned char *)text; *p;) {
+    size_t bytes = printable(p);
+    if (bytes == 0) {
+      *p = *p == '\n' || *p == '\r' || *p == '\t' ? ' ' : '?';
+      bytes = 1;
+    }
+    p += bytes;
   }
 }

@@ -5,7 +5,8 @@
  *
  * Every fallible function is `bool mig_x(..., mig_error *err)`: false fills *err, out-parameters are then NULL.
  * `err` may be NULL where the caller does not care. Nothing here allocates, so it works when memory is short.
- * Secrets: every text is passed through mig_redact(), which blanks the user part of connection strings.
+ * Secrets: every text is passed through mig_redact(), which blanks the user part of connection strings, and through
+ * mig_plain(): what others wrote into it cannot steer a terminal.
  * Threads: a mig_error belongs to its caller.
  */
 #ifndef MIG_BASE_ERROR_H
@@ -31,5 +32,8 @@ void mig_error_clear(mig_error *err);
 
 /* Blanks "user:password@" in every connection string inside text, in place. */
 void mig_redact(char *text);
+/* Makes text one line of UTF-8 without control characters, in place: servers, archives and files have their say in it,
+ * and it ends up on terminals and in the ledger. Line ends become blanks, the rest '?'. */
+void mig_plain(char *text);
 
 #endif

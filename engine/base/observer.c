@@ -18,6 +18,7 @@ void mig_say(const mig_observer *o, mig_level level, const char *fmt, ...) {
   va_end(again);
   char *text = longer ? longer : fixed;
   mig_redact(text);
+  mig_plain(text);
   o->message(o->arg, level, text);
   mig_free(longer);
 }

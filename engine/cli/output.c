@@ -10,11 +10,12 @@
 
 #define PROGRESS_EVERY_MS 150
 
+static const struct {
+  const char *name, *code;
+} colors[] = {{"red", "\033[31m"}, {"green", "\033[32m"}, {"yellow", "\033[33m"},
+              {"bold", "\033[1m"}, {"dim", "\033[2m"},    {"off", "\033[0m"}};
+
 const char *cli_color(const mig_cli *cli, const char *name) {
-  static const struct {
-    const char *name, *code;
-  } colors[] = {{"red", "\033[31m"}, {"green", "\033[32m"}, {"yellow", "\033[33m"},
-                {"bold", "\033[1m"}, {"dim", "\033[2m"},    {"off", "\033[0m"}};
   for (size_t i = 0; cli->color && i < sizeof colors / sizeof *colors; i++)
     if (strcmp(colors[i].name, name) == 0) return colors[i].code;
   return "";
@@ -25,12 +26,39 @@ void cli_progress_end(mig_cli *cli) {
   cli->progress_shown = false;
 }
 
+/* Names and values come from servers, archives and files: but for our own colours nothing in them reaches the terminal
+ * that would steer it. */
+static void print_plainly(FILE *to, char *text) {
+  for (char *line = text, *end; *line; line = end) {
+    end = line + strcspn(line, "\n\033");
+    const char kept = *end;
+    *end = 0;
+    mig_plain(line);
+    fputs(line, to);
+    *end = kept;
+    if (!kept) return;
+    size_t color = 0;
+    for (size_t i = 0; kept == '\033' && i < sizeof colors / sizeof *colors; i++) {
+      const size_t n = strlen(colors[i].code);
+      if (strncmp(end, colors[i].code, n) == 0) color = n;
+    }
+    fprintf(to, "%.*s", color ? (int)color : 1, kept == '\033' && !color ? "?" : end);
+    end += color ? color : 1;
+  }
+}
+
+static void print_formatted(FILE *to, const char *fmt, va_list ap) {
+  char *text = NULL;
+  if (vasprintf(&text, fmt, ap) >= 0) print_plainly(to, text);
+  free(text);
+}
+
 void cli_print(mig_cli *cli, const char *fmt, ...) {
   if (cli->json) return;
   cli_progress_end(cli);
   va_list ap;
   va_start(ap, fmt);
-  vprintf(fmt, ap);
+  print_formatted(stdout, fmt, ap);
   va_end(ap);
   fflush(stdout);
 }
@@ -56,7 +84,7 @@ void cli_note(mig_cli *cli, const char *fmt, ...) {
   cli_progress_end(cli);
   va_list ap;
   va_start(ap, fmt);
-  vfprintf(stderr, fmt, ap);
+  print_formatted(stderr, fmt, ap);
   va_end(ap);
 }
 

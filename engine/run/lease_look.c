@@ -6,7 +6,7 @@
 #include "run/lease_internal.h"
 
 bool mig_lease_update(mig_db *db, bool outside, const bson_t *filter, const bson_t *update, int64_t *matched,
-                       mig_error *err) {
+                      mig_error *err) {
   bson_t reply;
   bson_t *command = BCON_NEW("update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", BCON_DOCUMENT(filter), "u",
                              BCON_DOCUMENT(update), "}", "]");

@@ -9,6 +9,7 @@ import read_snapshot
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOOD = open(f"{HERE}/good/format1-small-chunks.mig.tar", "rb").read()
+ONE_CHUNK = open(f"{HERE}/good/format1-one-chunk.mig.tar", "rb").read()
 
 
 def members(data):
@@ -65,7 +66,7 @@ def reseal(parts, raw=None, name=None):
     try:
         digest = read_snapshot.digest(json.loads(text))
         text = re.sub(r'("digest":")[0-9a-f]{64}', lambda m: m[1] + digest, text)
-    except (read_snapshot.Bad, ValueError):
+    except (read_snapshot.Bad, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     head = text[:text.index('"manifestSha256"')]
     own = hashlib.sha256(head.encode()).hexdigest()
@@ -104,6 +105,92 @@ def zstd(raw, *options):
 
 def unzstd(stored):
     return subprocess.run(["zstd", "-q", "-d", "-c"], input=stored, stdout=subprocess.PIPE, check=True).stdout
+
+
+def pax(records, typeflag=b"x", like=None):
+    """A pax header member: (name, header, content)."""
+    lines = b""
+    for key, value in records:
+        rest = b" %s=%s\n" % (key, value)
+        size = len(rest) + 1
+        while len(b"%d" % size) + len(rest) != size:
+            size += 1
+        lines += b"%d" % size + rest
+    return ("PaxHeader", header_of(like, "PaxHeader", len(lines), typeflag=typeflag), lines)
+
+
+def raw_size(parts, index, field):
+    """The size field of a member's header as these 12 bytes."""
+    name, header, content = parts[index]
+    h = bytearray(header)
+    h[124:136] = field
+    h[148:156] = b" " * 8
+    h[148:156] = b"%06o\0 " % sum(h)
+    return parts[:index] + [(name, bytes(h), content)] + parts[index + 1:]
+
+
+def unsized(parts):
+    """Sealed as it stands: for headers whose size is a lie, so that only the file's own sum is brought up to date."""
+    text = parts[-1][2].decode()
+    zeroed = re.sub(r'("archiveSha256":")[0-9a-f]{64}', lambda m: m[1] + "0" * 64, text).encode()
+    whole = join(parts[:-1] + [(parts[-1][0], parts[-1][1], zeroed)])
+    sealed = zeroed.replace(b"0" * 64, hashlib.sha256(whole).hexdigest().encode())
+    return join(parts[:-1] + [(parts[-1][0], parts[-1][1], sealed)])
+
+
+def nested(depth):
+    """{_id: <as before>} with documents in documents."""
+    inner = b"\x05\0\0\0\0"
+    for _ in range(depth):
+        inner = (len(inner) + 8).to_bytes(4, "little") + b"\x03a\0" + inner + b"\0"
+    return inner
+
+
+def forged_headers(p, chunk):
+    """Absolute and climbing names, sparse entries, kinds and sizes that no member has; every sum is right."""
+    bad = {}
+    bad["forged-absolute-path"] = reseal(replace(p, chunk, p[chunk][2], header_name="/etc/cron.d/x"))
+    bad["forged-path-backwards"] = reseal(replace(p, chunk, p[chunk][2], header_name="app/x/../../../x"))
+    for kind, flag in {"sparse": b"S", "contiguous": b"7", "device": b"3", "long-name": b"L", "old-regular": b"\0"}.items():
+        bad[f"forged-{kind}"] = reseal(replace(p, chunk, p[chunk][2], typeflag=flag))
+    for kind, records in {"pax-path": [(b"path", b"../../../etc/cron.d/x")], "pax-absolute": [(b"path", b"/etc/cron.d/x")],
+                          "pax-link": [(b"linkpath", b"/etc/passwd")], "pax-size": [(b"size", b"4611686018427387904")],
+                          "pax-sparse": [(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"),
+                                         (b"GNU.sparse.name", b"x"), (b"GNU.sparse.realsize", b"1099511627776")],
+                          "pax-xattr": [(b"SCHILY.xattr.user.x", b"1")]}.items():
+        bad[f"forged-{kind}"] = reseal(p[:chunk] + [pax(records, like=p[chunk][1])] + p[chunk:])
+    bad["forged-pax-global"] = reseal([pax([(b"path", b"x")], b"g", p[0][1])] + p)
+    bad["forged-same-name-twice"] = reseal(replace(p, chunk, p[chunk][2], header_name=p[chunk - 1][0]))
+    for kind, field in {"size-octal": b"77777777777 ", "size-base-256": b"\x80" + b"\0" * 3 + b"\x7f" + b"\xff" * 7,
+                        "size-negative": b"\xff" * 12, "size-text": b"many bytes\0 ", "size-empty": b"\0" * 12}.items():
+        bad[f"forged-{kind}"] = unsized(raw_size(p, chunk, field))
+    return bad
+
+
+def forged_content(p, chunk, raw):
+    """Counts that lie, depth, and chunks that belong elsewhere; every sum is right."""
+    bad = {}
+    for kind, old, new in [("documents-absurd", '"documents":11,', '"documents":9223372036854775807,'),
+                           ("documents-negative", '"documents":11,', '"documents":-11,'),
+                           ("documents-double", '"documents":11,', '"documents":11.0,'),
+                           ("raw-bytes-absurd", '"rawBytes":639,', '"rawBytes":9223372036854775807,'),
+                           ("raw-bytes-less", '"rawBytes":639,', '"rawBytes":5,'),
+                           ("year-10000", '"createdUnixMs":1795245300000', '"createdUnixMs":253402300800000'),
+                           ("holds-less", '{"collection":"gone","holds":"absent"}', '{"collection":"gone","holds":"documents"}'),
+                           ("collection-twice", '{"collection":"gone","holds":"absent"}', '{"collection":"empty","holds":"absent"}'),
+                           ("database-climbs", '"database":"app"', '"database":".."'),
+                           ("id-climbs", '"id":"format1-small-chunks"', '"id":"../format1-small"')]:
+        bad[f"forged-{kind}"] = reseal(manifest_text(p, old, new))
+    bad["forged-manifest-deep"] = reseal(manifest_text(p, '"features":[]', '"features":' + "[" * 5000 + "]" * 5000))
+    deep = nested(300)
+    deep = (len(deep) + 9).to_bytes(4, "little") + b"\x0a_id\0" + deep[4:]
+    deep = len(deep).to_bytes(4, "little") + deep[4:]
+    bad["forged-document-deep"] = reseal(replace(p, chunk, zstd(deep, "--check", f"--stream-size={len(deep)}")), deep, p[chunk][0])
+    other = next(c for name, _, c in members(ONE_CHUNK) if name.endswith("every%20type/000000.bson.zst"))
+    bad["chunk-of-another-snapshot"] = join(replace(p, chunk, other))
+    bad["forged-chunk-of-another-snapshot"] = reseal(replace(p, chunk, other), unzstd(other), p[chunk][0])
+    bad["forged-chunks-exchanged"] = reseal(replace(replace(p, chunk, p[chunk - 1][2]), chunk - 1, p[chunk][2]))
+    return bad
 
 
 def main():
@@ -180,6 +267,8 @@ def main():
     bad["forged-last-id"] = reseal(manifest_text(p, '"lastBson":"EgAAABJfaWQAAPIFKgEAAAAA","lastJson":{"$numberLong":"5000000000"}',
                                                  '"lastBson":"EgAAABJfaWQAAPIFKgIAAAAA","lastJson":{"$numberLong":"9294967296"}'))
     bad["forged-digest"] = with_other_digest(p)
+    bad.update(forged_headers(p, chunk))
+    bad.update(forged_content(p, chunk, raw))
     os.makedirs(f"{HERE}/damaged", exist_ok=True)
     for name, data in bad.items():
         if data == GOOD:
@@ -188,4 +277,5 @@ def main():
             f.write(data)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -204,6 +204,15 @@ static void finish_gives_the_sum_of_the_file(void **state) {
   mig_free(path);
 }
 
+/* Sanitized builds are slow: there each byte is flipped one way in turn, and every way in `scripts/test --long`. */
+static bool one_mask_a_byte(void) {
+#ifdef __SANITIZE_ADDRESS__
+  return getenv("MIG_TEST_LONG") == NULL;
+#else
+  return false;
+#endif
+}
+
 static void every_flipped_byte_is_found(void **state) {
   fixture *f = *state;
   char *path = NULL;
@@ -214,6 +223,7 @@ static void every_flipped_byte_is_found(void **state) {
   int fd = open(path, O_WRONLY);
   for (size_t i = 0; i < file.size; i++) {
     for (size_t m = 0; m < sizeof masks; m++) {
+      if (one_mask_a_byte() && m != i % sizeof masks) continue;
       uint8_t changed = file.data[i] ^ masks[m];
       assert_int_equal(pwrite(fd, &changed, 1, (off_t)i), 1);
       if (accepted(path)) fail_msg("byte %zu of %zu with mask %02x was not found", i, file.size, masks[m]);
@@ -567,7 +577,7 @@ static void check_refused(const char *path) {
 
 static void damaged_and_forged_archives_are_refused(void **state) {
   (void)state;
-  assert_true(each_in("damaged", check_refused) >= 40);
+  assert_true(each_in("damaged", check_refused) >= 80);
 }
 
 /* The promise of the format: nobody needs mig to get at the data. */

@@ -67,6 +67,52 @@ static void times_are_dates_or_ages_and_nothing_else(void **state) {
   }
 }
 
+/* What a server, an archive or a file says gets into messages: it must not move a terminal's cursor or fake a line. */
+static void texts_are_one_line_of_valid_utf8_without_control_characters(void **state) {
+  (void)state;
+  static const struct {
+    const char *given, *shown;
+  } rows[] = {
+      {"plain \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80", "plain \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80"},
+      {"a\033[2Jb\rc\nerror: d\te\x7F", "a?[2Jb c error: d e?"},
+      {"\xC2\x9B"
+       "31m", /* CSI in one character */
+       "?"
+       "?31m"},
+      {"\xFF\xC3(\xE2\x82", "?"
+                            "?("
+                            "?"
+                            "?"},
+      {"\xED\xA0\x80\xF4\x90\x80\x80\xC0\x80", "?"
+                                               "?"
+                                               "?"
+                                               "?"
+                                               "?"
+                                               "?"
+                                               "?"
+                                               "?"
+                                               "?"}, /* surrogate, beyond Unicode, overlong */
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    mig_error err;
+    mig_fail(&err, MIG_E_FAILED, "%s", rows[i].given);
+    mig_why(&err, "%s", rows[i].given);
+    assert_string_equal(err.what, rows[i].shown);
+    assert_string_equal(err.why, rows[i].shown);
+    mig_fail_at(&err, "%s", rows[i].given);
+    assert_null(strchr(err.what, '\033'));
+  }
+  char cut[3000];
+  mig_error err;
+  for (size_t i = 0; i + 2 < sizeof cut; i += 2) memcpy(cut + i, "\xC3\xA9", 3);
+  for (int shift = 0; shift < 2; shift++) { /* wherever it is cut */
+    mig_fail(&err, MIG_E_FAILED, "%s%s", shift ? "x" : "", cut);
+    assert_true(bson_utf8_validate(err.what, strlen(err.what), false));
+    mig_fail_at(&err, "%s", "y");
+    assert_true(bson_utf8_validate(err.what, strlen(err.what), false));
+  }
+}
+
 static void every_error_text_is_redacted(void **state) {
   (void)state;
   mig_error err;
@@ -345,6 +391,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(redact_blanks_user_and_password),
       cmocka_unit_test(times_are_dates_or_ages_and_nothing_else),
+      cmocka_unit_test(texts_are_one_line_of_valid_utf8_without_control_characters),
       cmocka_unit_test(every_error_text_is_redacted),
       cmocka_unit_test(exit_codes_are_the_contract),
       cmocka_unit_test(errors_may_quote_themselves_and_be_null),
