@@ -267,6 +267,7 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
       {MIG_CAP_RENAME_DROP_TARGET, try_rename},
   };
   char random[9];
+  bool tidy = true;
   if (!mig_random_hex(4, random, err) || !drop_leftovers(db, err)) return false;
   for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
     scratch s = {.db = db};
@@ -285,14 +286,15 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
       drop(db, s.a, NULL);
     }
     if (!decided && local.network) {
+      drop_leftovers(db, NULL); /* the connection may be back; else the next tries drop them */
       if (err) *err = local;
       return false;
     }
     caps->has[tries[i].cap] = has ? MIG_YES : local.server_code == UNAUTHORIZED ? MIG_UNKNOWN : MIG_NO;
     mig_crash_point(MIG_CRASH_PROBE_SCRATCH);
     /* the view first: a collection under it may not be droppable */
-    drop(db, s.b, NULL);
-    drop(db, s.a, NULL);
+    tidy = drop(db, s.b, NULL) && tidy;
+    tidy = drop(db, s.a, NULL) && tidy;
   }
-  return true;
+  return tidy || drop_leftovers(db, err);
 }

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/mem.h"
+
 static const struct {
   const char *name, *when;
 } table[] = {
@@ -51,5 +53,32 @@ void mig_crash_point(mig_crash at) {
   const unsigned long hit = atomic_fetch_add(&hits[at], 1) + 1, hit_of_any = atomic_fetch_add(&all, 1) + 1;
   if (path) trace(path, table[at].name);
   if (wanted && is_wanted(wanted, table[at].name, hit, hit_of_any)) raise(SIGKILL);
+}
+
+/* MIG_FAIL_ALLOC=N: the Nth allocation of ours fails; 0: none, but how many there were is traced at the end. */
+static atomic_ulong allocations;
+static unsigned long failing;
+
+static bool allowed(size_t size) {
+  (void)size;
+  if (atomic_fetch_add(&allocations, 1) + 1 != failing) return true;
+  const char *path = getenv("MIG_CRASH_TRACE");
+  if (path) trace(path, "allocation_failed");
+  return false;
+}
+
+__attribute__((constructor)) static void hook_allocations(void) {
+  const char *nth = getenv("MIG_FAIL_ALLOC");
+  if (!nth) return;
+  failing = strtoul(nth, NULL, 10);
+  mig_alloc_hook = allowed;
+}
+
+__attribute__((destructor)) static void tell_allocations(void) {
+  const char *path = getenv("MIG_CRASH_TRACE");
+  char text[40];
+  if (!path || !mig_alloc_hook || failing) return;
+  snprintf(text, sizeof text, "allocations %lu", atomic_load(&allocations));
+  trace(path, text);
 }
 #endif

@@ -36,6 +36,21 @@ class Rule:
         return self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
 
 
+class NthMessage(Rule):
+    """The nth message of any command but the driver's own; from there on, `times` times."""
+
+    HOUSEKEEPING = {None, "hello", "isMaster", "ismaster", "ping", "endSessions", "killCursors"}
+
+    def __init__(self, nth, action, times=1):
+        super().__init__(None, action, nth=nth, times=times)
+
+    def fits(self, body):
+        if next(iter(body), None) in self.HOUSEKEEPING:
+            return False
+        self.seen += 1
+        return self.seen >= self.nth and (self.times is None or self.seen < self.nth + self.times)
+
+
 # ---- actions: (proxy, connection, message, body) -> None; each decides what reaches whom ----------------------------
 
 class Cut(Exception):
@@ -74,6 +89,10 @@ def change_reply(change):
         reply = conn.ask(message)
         conn.answer(message, change(bson.decode(reply[21:])))
     return act
+
+
+def error_reply(code, labels=()):
+    return reply_with(error(code, "scripted", labels))
 
 
 def delay(seconds):

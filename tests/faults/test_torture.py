@@ -1,0 +1,131 @@
+"""As curl does: the 1st, 2nd, 3rd ... allocation, message to the server and file call fails, until a run succeeds.
+
+Each gives a clean error in three lines, no leak (the build with sanitizers), no wrong state: exit 0 is "after", exit 1 and 3 are
+"before" at once, and the rest is so after `mig recover`. Here in a fixed stride, with --run-long every one.
+"""
+import os
+import pathlib
+
+import pytest
+
+import scenarios
+from cli_support import three_lines
+from conftest import server_uri
+from crash_support import picture
+from scenarios import Ready
+from wireproxy import NthMessage, WireProxy, error_reply, lose_reply, lose_request
+
+SHORT = [scenarios.up_fails, scenarios.restore_by_delta]
+LONG = [scenarios.up, scenarios.down_fails, scenarios.restore_by_swap, scenarios.snapshot_create, scenarios.recover_a_run]
+TORTURED = SHORT + [pytest.param(s, marks=pytest.mark.long, id=s.__name__) for s in LONG]
+SAMPLE = 4  # of each scenario and kind when the run is not a long one
+FAULTFS = pathlib.Path(os.environ.get("MIG_BIN", "x")).parent / "tests" / "libmig_faultfs.so"
+
+
+def disk(folder, fail, log, **more):
+    """Environment: a disk that fails, under the folder."""
+    env = {"LD_PRELOAD": FAULTFS, "MIG_FS_UNDER": folder, "MIG_FS_FAIL": fail, "MIG_FS_LOG": log,
+           "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    return {**env, **more}
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    made = {}
+
+    def make(scenario, uri=None):
+        if scenario not in made:
+            made[scenario] = Ready(scenario, uri or server_uri("MIG_TEST_URI"), tmp_path_factory.mktemp(scenario.__name__))
+        return made[scenario]
+    yield make
+    for r in made.values():
+        r.project.close()
+
+
+def clean(r, result, what):
+    """What was said and what is there now agree; and recovery settles the rest."""
+    p = r.project
+    assert result.code in (0, 1, 3, 4, 5, 6, 7), f"{what}: {result!r}"
+    assert "Sanitizer" not in result.err and "runtime error" not in result.err, f"{what}: {result!r}"
+    if result.code:
+        three_lines(result)
+    now = p.digest()
+    if result.code == 0:
+        assert now == r.allowed[0][0], f"{what}: exit 0, but it is not done"
+    elif result.code in (1, 3) and r.command != ["recover"]:
+        # some servers cannot forget a validator: what a run restores without a fault is "as before", too
+        before = {r.before[0]} | ({r.allowed[0][0]} if r.result.code in (1, 3) else set())
+        assert now in before, f"{what}: exit {result.code}, but the data is not as before\n{result!r}"
+    r.judge(what)
+
+
+def positions(total, request):
+    if request.config.getoption("--run-long"):
+        return range(1, total + 1)
+    step = max(total // SAMPLE, 1)
+    return range(1 + step // 2, total + 1, step)
+
+
+@pytest.mark.parametrize("scenario", TORTURED, ids=lambda s: s.__name__)
+def test_each_allocation_fails_cleanly(scenario, ready, request, tmp_path):
+    r = ready(scenario)
+    trace = tmp_path / "trace"
+    r.state.put(r.project)
+    r.project.mig(*r.command, code=None, MIG_FAIL_ALLOC=0, MIG_CRASH_TRACE=trace)
+    total = int(trace.read_text().split()[-1])
+    assert total > 100
+    for nth in positions(total, request):
+        trace.unlink(missing_ok=True)
+        r.state.put(r.project)
+        result = r.project.mig(*r.command, code=None, MIG_FAIL_ALLOC=nth, MIG_CRASH_TRACE=trace)
+        clean(r, result, f"allocation {nth} of {total}")
+
+
+@pytest.mark.parametrize("scenario", TORTURED, ids=lambda s: s.__name__)
+def test_each_file_call_fails_cleanly(scenario, ready, request, tmp_path):
+    r = ready(scenario)
+    log = tmp_path / "log"
+    r.state.put(r.project)
+    r.project.mig(*r.command, code=None, **disk(r.project.folder, "0", log))
+    calls = log.read_text().splitlines()
+    assert len(calls) > 20
+    for nth in positions(len(calls), request):
+        r.state.put(r.project)
+        log.unlink()
+        result = r.project.mig(*r.command, code=None, **disk(r.project.folder, nth, log))
+        failed = [line for line in log.read_text().splitlines() if line.endswith("FAILED")]
+        clean(r, result, f"{failed}")
+
+
+MESSAGES = {"request lost": lose_request, "reply lost": lose_reply, "refused": error_reply(8000), "not authorized": error_reply(13),
+            "not the primary": error_reply(10107)}
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+@pytest.mark.parametrize("scenario", TORTURED, ids=lambda s: s.__name__)
+def test_each_message_to_the_server_fails_cleanly(scenario, kind, ready, request):
+    r = ready(scenario)
+    with WireProxy(r.project.uri) as proxy:
+        counting = NthMessage(0, None, times=0)
+        proxy.rules.append(counting)
+        r.state.put(r.project)
+        r.project.mig(*r.command, code=None, uri=proxy.uri)
+    assert counting.seen > 15
+    if not request.config.getoption("--run-long"):
+        # one kind a place: over all kinds each stretch of the run is met
+        offset = list(MESSAGES).index(kind) * counting.seen // len(MESSAGES) + 1
+        places = range(1 + (offset + counting.seen // 7) % counting.seen, counting.seen + 1, counting.seen)
+    else:
+        places = range(1, counting.seen + 1)
+    for nth in places:
+        r.state.put(r.project)
+        with WireProxy(r.project.uri, [NthMessage(nth, MESSAGES[kind])]) as proxy:
+            result = r.project.mig(*r.command, code=None, uri=proxy.uri, timeout=300)
+        clean(r, result, f"message {nth} of {counting.seen} ({proxy.log[-1]}): {kind}")
+
+
+def test_after_all_failures_a_run_succeeds(ready):
+    r = ready(SHORT[0])
+    r.state.put(r.project)
+    r.project.mig(*r.command)
+    assert picture(r.project) == r.allowed[0]
