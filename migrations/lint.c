@@ -176,7 +176,8 @@ static void compare_all(mig_linter *l) {
                    "%s has the number %s too", l->all[i - 1].path, k->order);
   }
   if (by_time && by_number)
-    mig_lint_add(l, MIG_LINT_MIXED_NAMES, by_time->path, NULL, "stay with one: `mig create` goes on with the last one's",
+    mig_lint_add(l, MIG_LINT_MIXED_NAMES, by_time->path, NULL,
+                 "stay with one: `mig create` goes on with the last one's",
                  "counted by time, while %s is counted by number", by_number->path);
 }
 

@@ -62,8 +62,8 @@ bool cmd_lint(mig_cli *cli, mig_error *err) {
   for (int i = 0; ok && i < cli->arg_count; i++, files++)
     ok = mig_lint_file(cli->args[i], mig_guard_check_syntax, show, &s, err);
   if (!ok) return false;
-  bson_t *line = BCON_NEW("files", BCON_INT64((int64_t)files), "errors", BCON_INT64(s.errors), "warnings",
-                          BCON_INT64(s.warnings));
+  bson_t *line =
+      BCON_NEW("files", BCON_INT64((int64_t)files), "errors", BCON_INT64(s.errors), "warnings", BCON_INT64(s.warnings));
   cli_json(cli, line);
   bson_destroy(line);
   if (!cli->opt[OPT_GITHUB])

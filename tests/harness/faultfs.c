@@ -24,8 +24,8 @@
 #include <unistd.h>
 
 /* ISO C has no conversion from an object pointer to a function pointer; POSIX demands that this works. */
-#define REAL(name, returns, ...) \
-  static returns(*real)(__VA_ARGS__); \
+#define REAL(name, returns, ...)                                                                                       \
+  static returns (*real)(__VA_ARGS__);                                                                                 \
   if (!real) *(void **)&real = dlsym(RTLD_NEXT, name)
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -98,7 +98,7 @@ static mode_t mode_of(int flags, va_list ap) {
 
 #define OPEN(name)                                                                                                     \
   int name(const char *path, int flags, ...) {                                                                         \
-    REAL(#name, int, const char *, int, ...);                                                                      \
+    REAL(#name, int, const char *, int, ...);                                                                          \
     va_list ap;                                                                                                        \
     va_start(ap, flags);                                                                                               \
     const mode_t mode = mode_of(flags, ap);                                                                            \
@@ -110,7 +110,7 @@ OPEN(open64)
 
 #define MOVE(name, label, buffer)                                                                                      \
   ssize_t name(int fd, buffer data, size_t size) {                                                                     \
-    REAL(#name, ssize_t, int, buffer, size_t);                                                                     \
+    REAL(#name, ssize_t, int, buffer, size_t);                                                                         \
     return fails_fd(label, fd) ? -1 : real(fd, data, moved(size));                                                     \
   }
 MOVE(read, "read", void *)
@@ -118,7 +118,7 @@ MOVE(write, "write", const void *)
 
 #define MOVE_AT(name, label, buffer)                                                                                   \
   ssize_t name(int fd, buffer data, size_t size, off_t at) {                                                           \
-    REAL(#name, ssize_t, int, buffer, size_t, off_t);                                                              \
+    REAL(#name, ssize_t, int, buffer, size_t, off_t);                                                                  \
     return fails_fd(label, fd) ? -1 : real(fd, data, moved(size), at);                                                 \
   }
 MOVE_AT(pread, "pread", void *)
