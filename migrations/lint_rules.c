@@ -50,8 +50,7 @@ static void check_down(mig_linter *l, const mig_migration *m) {
 static void check_snapshot(mig_linter *l, const mig_migration *m) {
   const mig_step *destroys = first_destructive(&m->up);
   if (m->snapshot != MIG_SNAPSHOT_OFF || !destroys) return;
-  mig_lint_add(l, MIG_LINT_NO_SNAPSHOT, m->path, destroys->where,
-               "leave \"snapshot\" out, or use a transaction and \"snapshot\": \"auto\"",
+  mig_lint_add(l, MIG_LINT_NO_SNAPSHOT, m->path, destroys->where, "leave \"snapshot\" out",
                "step %s destroys data, and \"snapshot\" is \"off\": nothing could be restored", destroys->def->name);
 }
 

@@ -21,6 +21,8 @@ const mig_command mig_commands[] = {
      OPT_BIT(STEPS) | OPT_BIT(TO) | OPT_BIT(BATCH) | OPT_BIT(DRY_RUN) | RUNS},
     {"validate", cmd_validate, "", "checksums, missing and modified files, order, guards; exit 6 if anything is wrong",
      0, 0, 0},
+    {"lint", cmd_lint, "[FILE...]", "find what is wrong or dangerous in migration files, without a server; exit 6", 0,
+     -1, OPT_BIT(STRICT) | OPT_BIT(GITHUB)},
     {"history", cmd_history, "[NAME]", "every attempt, newest first", 0, 1,
      OPT_BIT(STATUS) | OPT_BIT(DIRECTION) | OPT_BIT(SINCE) | OPT_BIT(LIMIT) | OPT_BIT(PAGE)},
     {"snapshot create", cmd_snapshot_create, "", "copy the database (or --only some collections) into the store", 0, 0,

@@ -12,6 +12,8 @@ bool cmd_create(mig_cli *cli, mig_error *err);
 bool cmd_list(mig_cli *cli, mig_error *err); /* cmd_status.c */
 bool cmd_status(mig_cli *cli, mig_error *err);
 bool cmd_validate(mig_cli *cli, mig_error *err);
+bool cmd_lint(mig_cli *cli, mig_error *err); /* cmd_lint.c */
+void cli_help_lint(mig_cli *cli);
 bool cmd_history(mig_cli *cli, mig_error *err); /* cmd_history.c */
 bool cmd_plan(mig_cli *cli, mig_error *err);    /* cmd_run.c */
 bool cmd_up(mig_cli *cli, mig_error *err);
@@ -36,8 +38,9 @@ bool cmd_doctor(mig_cli *cli, mig_error *err);
 bool cmd_version(mig_cli *cli, mig_error *err);    /* cmd_help.c */
 bool cmd_completion(mig_cli *cli, mig_error *err); /* cmd_completion.c */
 bool cmd_help(mig_cli *cli, mig_error *err);
-bool cli_help_topic(mig_cli *cli, const char *topic); /* cmd_topics.c: "steps", "guards"; false: no such topic */
-void cli_man_page(mig_cli *cli);                      /* cmd_man.c */
+bool cli_help_topic(mig_cli *cli,
+                    const char *topic); /* cmd_topics.c: "steps", "guards", "lint"; false: no such topic */
+void cli_man_page(mig_cli *cli);        /* cmd_man.c */
 bool cmd_help_for(mig_cli *cli, mig_error *err);
 
 /* An id of the store or a path. Not verified yet. */

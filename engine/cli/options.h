@@ -49,6 +49,8 @@
   X(KEEP_WITHIN, "keep-within", "TIME", "keep what is less than that older than the newest, as 1y5m7d2h")              \
   X(FORCE, "force", NULL, "also what is needed, if it is named")                                                       \
   X(DOCUMENTS, "documents", NULL, "show each document that differs, in both forms")                                    \
+  X(STRICT, "strict", NULL, "warnings count, too")                                                                     \
+  X(GITHUB, "github", NULL, "as annotations of GitHub Actions")                                                        \
   X(WORKFLOW, "workflow", NULL, "also write a GitHub Actions workflow")
 
 typedef enum mig_option {
