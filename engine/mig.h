@@ -91,6 +91,8 @@ typedef struct mig_settings {
   int64_t txn_max_documents;         /* 0: 10000; more than that and `auto` runs without a transaction */
   bool no_snapshot;                  /* allows migrations that say "snapshot": "off" to run without one */
   const volatile sig_atomic_t *stop; /* becomes non-zero when the run shall stop and undo; may be NULL */
+  const char *log_file;              /* execution log: a JSON object a line; NULL: none */
+  int64_t log_max_bytes;             /* then it is rotated; 0: 10 MiB */
   mig_observer observer;
 } mig_settings;
 

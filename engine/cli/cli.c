@@ -47,6 +47,8 @@ static void release(mig_cli *cli) {
   mig_free(cli->dir);
   mig_free(cli->store);
   mig_free(cli->by);
+  mig_free(cli->log_file);
+  mig_free(cli->metrics_file);
   mig_free(cli->args);
   mig_free(cli->only);
   mig_free(cli->meta);

@@ -31,8 +31,8 @@ struct mig_cli {
   int arg_count;
   const char **only, **meta; /* values of the repeated options --only and --meta, NULL-terminated; NULL when absent */
   char *config_path;
-  bson_t *config;                    /* mig.json; NULL when there is none */
-  char *uri, *db, *dir, *store, *by; /* settled: flag > environment > mig.json > default */
+  bson_t *config;                                              /* mig.json; NULL when there is none */
+  char *uri, *db, *dir, *store, *by, *log_file, *metrics_file; /* settled: flag > environment > mig.json > default */
   bool json, quiet, verbose, color, progress_shown, terminal;
   int64_t progress_ms;
   int exit_code;     /* of a command that returned true */
@@ -62,6 +62,10 @@ void mig_cli_catch_signals(void);
 /* config.c: settles cli->uri and the rest. need_uri false: a missing server is fine. */
 bool mig_cli_settle(mig_cli *cli, mig_error *err);
 bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_t *out, mig_error *err);
+/* Writes the Prometheus textfile, where one is asked for. What it tells changes no exit code: trouble is a warning. */
+void mig_cli_metrics(mig_cli *cli, mig_engine *e);
+/* Fills *out with the settled settings, as mig_cli_open does; they point into cli. */
+bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err);
 /* Opens the engine with the settled settings. */
 bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err);
 

@@ -20,6 +20,7 @@ static bool mark_as(mig_cli *cli, bool applied, mig_error *err) {
   }
   bool ok = mig_cli_open(cli, &e, err) && mig_mark(e, cli->args[0], applied, cli->opt[OPT_WHY], err);
   if (ok) show(cli, cli->args[0]);
+  mig_cli_metrics(cli, e);
   mig_close(e);
   return ok;
 }
@@ -41,6 +42,7 @@ bool cmd_baseline(mig_cli *cli, mig_error *err) {
   mig_engine *e = NULL;
   bool ok = mig_cli_open(cli, &e, err) && mig_baseline(e, cli->args[0], cli->opt[OPT_WHY], show, cli, err);
   if (ok && !cli->changed) cli_print(cli, "nothing to do\n");
+  mig_cli_metrics(cli, e);
   mig_close(e);
   return ok;
 }

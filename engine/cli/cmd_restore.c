@@ -69,6 +69,7 @@ bool cmd_restore(mig_cli *cli, mig_error *err) {
   cli->changed = ok && !o.dry_run;
   if (ok) show(cli, &report, o.dry_run);
   mig_emergency_report_clear(&report);
+  mig_cli_metrics(cli, e);
   mig_close(e);
   return ok;
 }

@@ -21,6 +21,7 @@ static bool up_with(mig_cli *cli, const char *only, bool dry_run, mig_error *err
   if (!mig_cli_int(cli, OPT_STEPS, 0, &o.steps, err)) return false;
   mig_cli_catch_signals();
   bool ok = mig_cli_open(cli, &e, err) && mig_up(e, &o, &listener, &n, err);
+  mig_cli_metrics(cli, e);
   mig_close(e);
   return finish(cli, ok, dry_run, n, "applied");
 }
@@ -57,6 +58,7 @@ static bool down_with(mig_cli *cli, down_fn *run, const char *did, mig_error *er
   }
   mig_cli_catch_signals();
   bool ok = mig_cli_open(cli, &e, err) && run(e, &o, &listener, &n, err);
+  mig_cli_metrics(cli, e);
   mig_close(e);
   return finish(cli, ok, o.dry_run, n, did);
 }
@@ -79,6 +81,7 @@ bool cmd_recover(mig_cli *cli, mig_error *err) {
   int64_t n = 0;
   mig_cli_catch_signals();
   bool ok = mig_cli_open(cli, &e, err) && mig_recover(e, &listener, &n, err);
+  mig_cli_metrics(cli, e);
   mig_close(e);
   cli->changed = n > 0;
   if (ok) cli_print(cli, n ? "%lld settled\n" : "nothing to recover\n", (long long)n);

@@ -56,7 +56,18 @@ static const char *restored_from(const mig_entry *e) {
   return e->run.snapshot.id ? e->run.snapshot.id : e->snapshot.id;
 }
 
-static void json_row(mig_cli *cli, const mig_board_row *row) {
+static void json_progress(bson_t *line, const mig_progress_state *p) {
+  bson_t part;
+  BSON_APPEND_DOCUMENT_BEGIN(line, "progress", &part);
+  BSON_APPEND_UTF8(&part, "what", p->what);
+  BSON_APPEND_INT64(&part, "done", p->done);
+  if (p->percent >= 0) BSON_APPEND_INT64(&part, "total", p->total);
+  if (p->percent >= 0) BSON_APPEND_INT32(&part, "percent", p->percent);
+  BSON_APPEND_DATE_TIME(&part, "updatedAt", p->updated_unix_ms);
+  bson_append_document_end(line, &part);
+}
+
+static void json_row(mig_cli *cli, const mig_board *b, const mig_board_row *row) {
   const mig_finding *f = &row->finding;
   const mig_entry *e = f->entry;
   bson_t line = BSON_INITIALIZER;
@@ -74,19 +85,20 @@ static void json_row(mig_cli *cli, const mig_board_row *row) {
   if (f->status == MIG_STATUS_RUNNING) {
     BSON_APPEND_UTF8(&line, "phase", mig_phase_name(e->run.phase));
     BSON_APPEND_BOOL(&line, "going", row->going);
+    if (row->in_progress) json_progress(&line, &b->progress);
   }
   if (row->problem[0]) BSON_APPEND_UTF8(&line, "problem", row->problem);
   cli_json(cli, &line);
   bson_destroy(&line);
 }
 
-static void show_row(mig_cli *cli, const mig_board_row *row, const widths *w) {
+static void show_row(mig_cli *cli, const mig_board *b, const mig_board_row *row, const widths *w) {
   const mig_finding *f = &row->finding;
   const mig_entry *e = f->entry;
   const char *color = f->status == MIG_STATUS_APPLIED ? "green" : f->status == MIG_STATUS_PENDING ? "dim" : "yellow";
-  char when[32], duration[40], status[16];
+  char when[32], duration[40], status[16], progress[MIG_PROGRESS_TEXT];
   if (cli->json) {
-    json_row(cli, row);
+    json_row(cli, b, row);
     return;
   }
   cli_local_time(when_of(f), when);
@@ -97,6 +109,10 @@ static void show_row(mig_cli *cli, const mig_board_row *row, const widths *w) {
             w->version, row->version, w->name, row->name, when);
   if (when_of(f) && f->status != MIG_STATUS_RUNNING) cli_print(cli, " (%s)", duration);
   if (f->status == MIG_STATUS_RUNNING) cli_print(cli, " %s", mig_phase_name(e->run.phase));
+  if (row->in_progress) {
+    mig_progress_text(&b->progress, progress);
+    cli_print(cli, " %s", progress);
+  }
   if (cli->verbose && e && e->applied_by) cli_print(cli, " by %s, batch %lld", e->applied_by, (long long)e->batch);
   cli_print(cli, "\n");
   if (e && e->error && f->status != MIG_STATUS_APPLIED)
@@ -117,7 +133,7 @@ static void show_board(mig_cli *cli, const mig_board *b, bool only_problems) {
     widen(&w.name, b->rows[i].name);
   }
   for (size_t i = 0; i < b->count; i++)
-    if (!only_problems || b->rows[i].problem[0]) show_row(cli, &b->rows[i], &w);
+    if (!only_problems || b->rows[i].problem[0]) show_row(cli, b, &b->rows[i], &w);
   if (b->restore_waits)
     cli_print(cli, "%swarning:%s a restore by hand was interrupted: run `mig recover`\n", cli_color(cli, "yellow"),
               cli_color(cli, "off"));
@@ -125,17 +141,22 @@ static void show_board(mig_cli *cli, const mig_board *b, bool only_problems) {
 
 static void show_totals(mig_cli *cli, const mig_engine *e, const mig_board *b) {
   const int64_t *n = b->by_status;
-  char duration[40];
+  char duration[40], progress[MIG_PROGRESS_TEXT];
   bson_t *line =
       BCON_NEW("applied", BCON_INT64(n[MIG_STATUS_APPLIED]), "pending", BCON_INT64(n[MIG_STATUS_PENDING]), "failed",
                BCON_INT64(n[MIG_STATUS_FAILED]), "reverted", BCON_INT64(n[MIG_STATUS_REVERTED]), "unfinished",
                BCON_INT64(n[MIG_STATUS_RUNNING]), "restoreInterrupted", BCON_BOOL(b->restore_waits));
+  if (b->progress.fence && !b->progress.run[0]) json_progress(line, &b->progress);
   cli_json(cli, line);
   bson_destroy(line);
   cli_duration(b->duration_ms, duration);
   if (b->lease_live)
     cli_print(cli, "the lease is held by %s, process %lld (%s)\n", b->lease.host, (long long)b->lease.pid,
               b->lease.reason);
+  if (b->progress.fence && !b->progress.run[0]) { /* no migration: a restore by hand, a snapshot */
+    mig_progress_text(&b->progress, progress);
+    cli_print(cli, "  %s: %s\n", b->progress.phase, progress);
+  }
   cli_print(cli, "%lld applied, %lld pending, %lld failed, %lld reverted, %lld unfinished on %s\n",
             (long long)n[MIG_STATUS_APPLIED], (long long)n[MIG_STATUS_PENDING], (long long)n[MIG_STATUS_FAILED],
             (long long)n[MIG_STATUS_REVERTED], (long long)n[MIG_STATUS_RUNNING], mig_db_label(e->db));
@@ -154,6 +175,7 @@ bool cmd_status(mig_cli *cli, mig_error *err) {
     if (cli->opt[OPT_EXIT_CODE] && (!all_applied || b.problems)) cli->exit_code = 6;
   }
   mig_board_clear(&b);
+  mig_cli_metrics(cli, e);
   mig_close(e);
   return ok;
 }

@@ -10,10 +10,11 @@
 
 #define MOST_LEASE_MINUTES (366 * 24 * 60)
 
-static const char *const keys[] = {"uri", "db", "dir", "store", "by", "txnMaxDocuments", "leaseMinutes", NULL};
+static const char *const keys[] = {
+    "uri", "db", "dir", "store", "by", "logFile", "metricsFile", "txnMaxDocuments", "leaseMinutes", "logMaxMiB", NULL};
 
 static bool is_number(const char *key) {
-  return strcmp(key, "txnMaxDocuments") == 0 || strcmp(key, "leaseMinutes") == 0;
+  return strcmp(key, "txnMaxDocuments") == 0 || strcmp(key, "leaseMinutes") == 0 || strcmp(key, "logMaxMiB") == 0;
 }
 
 /* A setting of the wrong type must not be as if it were absent: "db" could then be another database. */
@@ -42,8 +43,9 @@ static bool known_keys(const char *path, const bson_t *config, mig_error *err) {
     if (known) continue;
     const char *near = mig_name_nearest(key, keys);
     mig_fail(err, MIG_E_USAGE, "%s: unknown setting \"%s\"", path, key);
-    return near ? mig_hint(err, "did you mean \"%s\"?", near)
-                : mig_hint(err, "known: uri db dir store by txnMaxDocuments leaseMinutes");
+    return near
+               ? mig_hint(err, "did you mean \"%s\"?", near)
+               : mig_hint(err, "known: uri db dir store by logFile metricsFile txnMaxDocuments leaseMinutes logMaxMiB");
   }
   return true;
 }
@@ -102,7 +104,9 @@ bool mig_cli_settle(mig_cli *cli, mig_error *err) {
   cli->dir = settle_one(cli, OPT_DIR, "MIG_DIR", "dir", true, "migrations");
   cli->store = settle_one(cli, OPT_STORE, "MIG_STORE", "store", true, "snapshots");
   cli->by = settle_one(cli, OPT_BY, "MIG_BY", "by", false, NULL);
-  return (cli->dir && cli->store) || mig_no_memory(err, "settings");
+  cli->log_file = settle_one(cli, OPT_LOG_FILE, "MIG_LOG_FILE", "logFile", true, "migration-execution.log");
+  cli->metrics_file = settle_one(cli, OPT_METRICS_FILE, "MIG_METRICS_FILE", "metricsFile", true, NULL);
+  return (cli->dir && cli->store && cli->log_file) || mig_no_memory(err, "settings");
 }
 
 bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_t *out, mig_error *err) {
@@ -121,24 +125,32 @@ bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_
   return true;
 }
 
-bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err) {
-  int64_t txn = 0, minutes = 0, configured = 0;
-  *out = NULL;
+bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err) {
+  int64_t txn = 0, minutes = 0, log_mib = 0, configured = 0;
   if (cli->config && mig_bson_int(cli->config, "txnMaxDocuments", &configured)) txn = configured;
   if (cli->config && mig_bson_int(cli->config, "leaseMinutes", &configured)) minutes = configured;
+  if (cli->config && mig_bson_int(cli->config, "logMaxMiB", &configured)) log_mib = configured;
   if (!mig_cli_int(cli, OPT_TXN_MAX, txn, &txn, err) || !mig_cli_int(cli, OPT_LEASE_MINUTES, minutes, &minutes, err))
     return false;
   if (minutes > MOST_LEASE_MINUTES) return mig_fail(err, MIG_E_USAGE, "a lease of more than a year is refused");
-  mig_settings settings = {.uri = cli->uri,
-                           .database = cli->db,
-                           .migrations = cli->dir,
-                           .store = cli->store,
-                           .by = cli->by,
-                           .metadata = cli->meta,
-                           .txn_max_documents = txn,
-                           .lease_ttl_ms = minutes * 60000,
-                           .no_snapshot = cli->opt[OPT_NO_SNAPSHOT] != NULL,
-                           .stop = &mig_cli_stop,
-                           .observer = cli_observer(cli)};
-  return mig_open(&settings, out, err);
+  *out = (mig_settings){.uri = cli->uri,
+                        .database = cli->db,
+                        .migrations = cli->dir,
+                        .store = cli->store,
+                        .by = cli->by,
+                        .metadata = cli->meta,
+                        .txn_max_documents = txn,
+                        .lease_ttl_ms = minutes * 60000,
+                        .no_snapshot = cli->opt[OPT_NO_SNAPSHOT] != NULL,
+                        .log_file = strcmp(cli->log_file, "none") == 0 ? NULL : cli->log_file,
+                        .log_max_bytes = (log_mib > 1000000 ? 1000000 : log_mib) << 20,
+                        .stop = &mig_cli_stop,
+                        .observer = cli_observer(cli)};
+  return true;
+}
+
+bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err) {
+  mig_settings settings;
+  *out = NULL;
+  return mig_cli_settings(cli, &settings, err) && mig_open(&settings, out, err);
 }

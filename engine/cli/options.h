@@ -12,6 +12,8 @@
   X(STORE, "store", "FOLDER", "snapshots (MIG_STORE); default: snapshots")                                             \
   X(BY, "by", "WHO", "recorded in the ledger (MIG_BY); default: your user name")                                       \
   X(CONFIG, "config", "FILE", "settings (MIG_CONFIG); default: mig.json")                                              \
+  X(LOG_FILE, "log-file", "FILE", "JSON log of runs (MIG_LOG_FILE), or none; default: migration-execution.log")        \
+  X(METRICS_FILE, "metrics-file", "FILE", "Prometheus textfile, written after the command (MIG_METRICS_FILE)")         \
   X(JSON, "json", NULL, "one JSON object a line on stdout, the last with \"exit\"")                                    \
   X(QUIET, "quiet", NULL, "no progress and no notes on stderr")                                                        \
   X(VERBOSE, "verbose", NULL, "more notes on stderr")                                                                  \

@@ -64,6 +64,13 @@ static bool record_failure(mig_attempt *a, mig_status status, bool restored, mig
   return ok;
 }
 
+/* Every phase stands in the journal before what it announces is begun. */
+static bool enter(mig_attempt *a, mig_phase phase, const bson_t *set, mig_error *err) {
+  if (!mig_ledger_phase(a->e->db, &a->key, phase, set, err)) return false;
+  mig_watch_phase(a->e, mig_phase_name(phase));
+  return true;
+}
+
 void mig_result_append(bson_t *doc, const mig_result *r) {
   bson_t part;
   BSON_APPEND_DOCUMENT_BEGIN(doc, "phases", &part);
@@ -81,6 +88,7 @@ void mig_result_append(bson_t *doc, const mig_result *r) {
   BSON_APPEND_DOCUMENT_BEGIN(doc, "bytes", &part);
   BSON_APPEND_INT64(&part, "read", r->bytes_read);
   BSON_APPEND_INT64(&part, "written", r->bytes_written);
+  BSON_APPEND_INT64(&part, "snapshot", r->snapshot_bytes);
   bson_append_document_end(doc, &part);
 }
 
@@ -89,7 +97,6 @@ static void add_event(mig_attempt *a) {
   mig_host host;
   char text[sizeof a->error.what + sizeof a->error.why + 4] = "";
   bson_t event = BSON_INITIALIZER;
-  mig_error ignored;
   mig_host_self(&host);
   one_line(&a->error, text, sizeof text);
   BSON_APPEND_UTF8(&event, "run", a->key.id);
@@ -107,9 +114,7 @@ static void add_event(mig_attempt *a) {
   append_opt(&event, "error", text[0] ? text : NULL);
   append_opt(&event, "snapshot", a->snapshot.id);
   if (a->displaced_path) BSON_APPEND_UTF8(&event, "displaced", a->displaced_path);
-  /* the ledger is the truth; a missing event is told, but changes no outcome */
-  if (!mig_events_add(a->e->db, &event, &ignored))
-    mig_say(mig_engine_observer(a->e), MIG_WARNING, "the event of this run could not be written: %s", ignored.why);
+  mig_watch_event(a->e, &event);
   bson_destroy(&event);
 }
 
@@ -117,8 +122,8 @@ static bool take_snapshot(mig_attempt *a, mig_error *err) {
   const mig_plan *p = a->plan;
   char reason[300];
   int64_t began = mig_now_monotonic_ms();
-  if (!p->snapshot) return mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_STEPS, NULL, err);
-  if (!mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_SNAPSHOT, NULL, err) || !mig_engine_store(a->e, err)) return false;
+  if (!p->snapshot) return enter(a, MIG_PHASE_STEPS, NULL, err);
+  if (!enter(a, MIG_PHASE_SNAPSHOT, NULL, err) || !mig_engine_store(a->e, err)) return false;
   snprintf(reason, sizeof reason, "before %s of %.250s", mig_direction_name(p->direction), p->migration->name);
   const mig_snapshot_options options = {.store = a->e->store,
                                         .label = p->migration->name,
@@ -133,7 +138,7 @@ static bool take_snapshot(mig_attempt *a, mig_error *err) {
   /* the journal learns of the snapshot before the first write: whoever recovers finds it there */
   bson_t set = BSON_INITIALIZER;
   append_snapshot(&set, "run.snapshot", &a->snapshot);
-  ok = mig_checkpoint(&a->e->work, err) && mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_STEPS, &set, err);
+  ok = mig_checkpoint(&a->e->work, err) && enter(a, MIG_PHASE_STEPS, &set, err);
   bson_destroy(&set);
   return ok;
 }
@@ -182,7 +187,7 @@ static bool run_steps(mig_attempt *a, mig_error *err) {
 static bool enter_restoring(mig_attempt *a, mig_error *err) {
   for (int attempt = 0;; attempt++) {
     mig_error local = {0};
-    if (mig_ledger_phase(a->e->db, &a->key, MIG_PHASE_RESTORING, NULL, &local)) return true;
+    if (enter(a, MIG_PHASE_RESTORING, NULL, &local)) return true;
     if (err) *err = local;
     if (!local.network || attempt == 7) return false;
     mig_say(mig_engine_observer(a->e), MIG_WARNING, "%s: no answer; trying again", mig_db_label(a->e->db));
@@ -270,6 +275,7 @@ bool mig_attempt_run(mig_engine *e, const mig_plan *plan, mig_status was, int64_
                            .metadata = plan->direction == MIG_UP ? a->metadata : NULL};
   bool begun = mig_uuid(a->key.id, &a->error) && mig_checkpoint(&e->work, &a->error) &&
                mig_ledger_begin(e->db, &a->key, &begin, &a->error);
+  if (begun) mig_watch_begin(e, a->key.id, r->name, r->version, r->direction, plan->documents);
   bool ok = begun && mig_checks_run(e, "guard", plan->guards, NULL, &a->error);
   r->validate_ms = mig_now_monotonic_ms() - began;
   ok = ok && take_snapshot(a, &a->error) && run_steps(a, &a->error);
@@ -288,6 +294,7 @@ bool mig_attempt_run(mig_engine *e, const mig_plan *plan, mig_status was, int64_
   r->displaced_path = a->displaced_path;
   r->error = ok ? NULL : &a->error;
   if (begun && a->error.code != MIG_E_LEASE) add_event(a);
+  mig_watch_end(e);
   if (!ok && err) *err = a->error;
   return ok;
 }

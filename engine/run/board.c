@@ -31,12 +31,35 @@ static void fill(mig_board *b, const mig_finding *list, size_t count) {
     row->name = list[i].migration ? list[i].migration->name : entry->name;
     row->version = list[i].migration ? list[i].migration->version : entry->version ? entry->version : "";
     row->going = list[i].status == MIG_STATUS_RUNNING && b->lease_live && entry->run.fence == b->lease.fence;
+    row->in_progress = row->going && entry->run.id && strcmp(b->progress.run, entry->run.id) == 0 &&
+                       strcmp(b->progress.phase, mig_phase_name(entry->run.phase)) == 0;
     describe(row);
     b->by_status[list[i].status]++;
     if (row->problem[0]) b->problems++;
     if (list[i].status == MIG_STATUS_APPLIED) b->duration_ms += entry->duration_ms;
   }
   b->count = count;
+}
+
+/* 10300 to "10,300" */
+static void grouped(int64_t n, char text[static 32]) {
+  char plain[32];
+  int size = snprintf(plain, sizeof plain, "%lld", (long long)(n < 0 ? 0 : n)), out = 0;
+  for (int i = 0; i < size && out < 30; i++) {
+    if (i && (size - i) % 3 == 0) text[out++] = ',';
+    text[out++] = plain[i];
+  }
+  text[out] = 0;
+}
+
+void mig_progress_text(const mig_progress_state *p, char text[static MIG_PROGRESS_TEXT]) {
+  char done[32], total[32];
+  grouped(p->done, done);
+  grouped(p->total, total);
+  if (p->percent >= 0)
+    snprintf(text, MIG_PROGRESS_TEXT, "%d%% (%s, %s of %s)", p->percent, p->what, done, total);
+  else
+    snprintf(text, MIG_PROGRESS_TEXT, "%s, %s", p->what, done);
 }
 
 bool mig_board_load(mig_engine *e, mig_board *out, mig_error *err) {
@@ -46,8 +69,9 @@ bool mig_board_load(mig_engine *e, mig_board *out, mig_error *err) {
   /* the lease first: a run that ends in between is then seen as over, not as interrupted */
   bool ok = mig_engine_folder(e, err) && mig_lease_look(e->db, &out->lease, err) &&
             mig_ledger_load(e->db, &out->ledger, err) && mig_select_all(e, out->ledger, &list, &count, err) &&
-            mig_emergency_pending(e->db, &out->restore_waits, err);
+            mig_emergency_pending(e->db, &out->restore_waits, err) && mig_progress_look(e->db, &out->progress, err);
   out->lease_live = out->lease.locked && !out->lease.expired && !out->lease.holder_dead;
+  if (!out->lease_live || out->progress.fence != out->lease.fence) memset(&out->progress, 0, sizeof out->progress);
   out->restore_waits = out->restore_waits && !(out->lease_live && strcmp(out->lease.reason, "restore") == 0);
   if (ok && !(out->rows = mig_alloc((count + 1) * sizeof *out->rows))) ok = mig_no_memory(err, "status");
   if (ok) fill(out, list, count);

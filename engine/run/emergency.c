@@ -122,8 +122,7 @@ static void add_event(mig_engine *e, const mig_manifest *m, const char *outcome,
                BCON_INT64(mig_now_unix_ms() - began_unix), "documents", "{", "written", BCON_INT64(r->written),
                "removed", BCON_INT64(r->removed), "}", "by", BCON_UTF8(e->settings.by), "host", BCON_UTF8(host.name),
                "error", BCON_UTF8(why ? why->what : ""), "snapshot", BCON_UTF8(m->id));
-  if (!mig_events_add(e->db, event, &ignored))
-    mig_say(mig_engine_observer(e), MIG_WARNING, "the event of this restore could not be written: %s", ignored.why);
+  mig_watch_event(e, event);
   bson_destroy(event);
 }
 

@@ -19,6 +19,8 @@ static bool copy_settings(const mig_settings *in, mig_settings *out, mig_error *
   out->migrations = mig_strdup(in->migrations ? in->migrations : "migrations");
   out->store = mig_strdup(in->store ? in->store : "snapshots");
   out->by = mig_strdup(by);
+  out->log_file = mig_strdup(in->log_file);
+  if (in->log_file && !out->log_file) return mig_no_memory(err, "settings");
   if (out->txn_max_documents <= 0) out->txn_max_documents = 10000;
   return (out->migrations && out->store && out->by) || mig_no_memory(err, "settings");
 }
@@ -84,14 +86,15 @@ bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
   mig_engine *e = mig_alloc(sizeof *e);
   if (!e) return mig_no_memory(err, "engine");
   const mig_db_options options = {.uri = settings->uri, .database = settings->database};
-  bool ok = copy_settings(settings, &e->settings, err) && read_metadata(e, err) && mig_db_open(&options, &e->db, err) &&
-            mig_caps_probe(e->db, MIG_PROBE_READ, &e->caps, err) && reconnect_if_retryable(e, err);
+  bool ok = copy_settings(settings, &e->settings, err) && read_metadata(e, err) && mig_watch_open(e, err) &&
+            mig_db_open(&options, &e->db, err) && mig_caps_probe(e->db, MIG_PROBE_READ, &e->caps, err) &&
+            reconnect_if_retryable(e, err);
   if (!ok) {
     mig_close(e);
     return false;
   }
   e->work = (mig_work){
-      .db = e->db, .caps = &e->caps, .observer = &e->settings.observer, .checkpoint = checkpoint, .checkpoint_arg = e};
+      .db = e->db, .caps = &e->caps, .observer = &e->watch.observer, .checkpoint = checkpoint, .checkpoint_arg = e};
   *out = e;
   return true;
 }
@@ -99,6 +102,7 @@ bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
 void mig_close(mig_engine *e) {
   if (!e) return;
   mig_engine_unlock(e);
+  mig_watch_close(e);
   mig_folder_free(e->folder);
   mig_store_close(e->store);
   mig_db_close(e->db);
@@ -106,11 +110,12 @@ void mig_close(mig_engine *e) {
   mig_free((char *)(uintptr_t)e->settings.migrations);
   mig_free((char *)(uintptr_t)e->settings.store);
   mig_free((char *)(uintptr_t)e->settings.by);
+  mig_free((char *)(uintptr_t)e->settings.log_file);
   mig_free(e);
 }
 
 const mig_observer *mig_engine_observer(const mig_engine *e) {
-  return &e->settings.observer;
+  return &e->watch.observer;
 }
 
 bool mig_engine_folder(mig_engine *e, mig_error *err) {
@@ -133,6 +138,7 @@ bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err) {
   if (e->lease) return true;
   bool knew = e->caps.has[MIG_CAP_RETRYABLE_WRITES] != MIG_UNKNOWN;
   if (!mig_lease_take(e->db, &options, &e->lease, err)) return false;
+  mig_watch_reason(e, reason);
   mig_crash_point(MIG_CRASH_LEASE_TAKEN);
   bool ok = mig_caps_probe(e->db, MIG_PROBE_TRY, &e->caps, err);
   if (ok && !knew && mig_caps_has(&e->caps, MIG_CAP_RETRYABLE_WRITES)) {

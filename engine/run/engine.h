@@ -13,6 +13,7 @@
 #include "migrations/migration.h"
 #include "run/lease.h"
 #include "run/ledger.h"
+#include "run/watch.h"
 
 struct mig_engine {
   mig_settings settings; /* strings are our copies */
@@ -22,6 +23,7 @@ struct mig_engine {
   mig_folder *folder;
   mig_lease *lease;
   mig_work work;
+  mig_watch watch;  /* between the work and the caller's observer */
   bson_t *metadata; /* settings.metadata as a document */
   bool undoing;     /* while data is put back a (first) signal does not stop us */
 };

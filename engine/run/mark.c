@@ -35,8 +35,7 @@ static void add_event(const marking *k, const bson_t *metadata) {
                BCON_INT64(0), "by", BCON_UTF8(k->e->settings.by), "host", BCON_UTF8(host.name), "metadata",
                BCON_DOCUMENT(metadata), "why", BCON_UTF8(k->why));
   if (k->m) BSON_APPEND_UTF8(event, "version", k->m->version);
-  if (!mig_events_add(k->e->db, event, &ignored))
-    mig_say(mig_engine_observer(k->e), MIG_WARNING, "the event could not be written: %s", ignored.why);
+  mig_watch_event(k->e, event);
   bson_destroy(event);
 }
 

@@ -23,7 +23,6 @@ static bool finish(mig_engine *e, const mig_run_key *key, const mig_entry *entry
 
 static void add_event(mig_engine *e, const mig_entry *entry, const char *outcome, const char *error,
                       const char *displaced) {
-  mig_error ignored;
   bson_t *event =
       BCON_NEW("run", BCON_UTF8(entry->run.id), "name", BCON_UTF8(entry->name), "version",
                BCON_UTF8(entry->version ? entry->version : ""), "direction", BCON_UTF8("restore"), "outcome",
@@ -31,8 +30,7 @@ static void add_event(mig_engine *e, const mig_entry *entry, const char *outcome
                "host", BCON_UTF8(entry->run.host ? entry->run.host : ""), "error", BCON_UTF8(error), "snapshot",
                BCON_UTF8(entry->run.snapshot.id ? entry->run.snapshot.id : ""));
   if (displaced) BSON_APPEND_UTF8(event, "displaced", displaced);
-  if (!mig_events_add(e->db, event, &ignored))
-    mig_say(mig_engine_observer(e), MIG_WARNING, "the event of this recovery could not be written: %s", ignored.why);
+  mig_watch_event(e, event);
   bson_destroy(event);
 }
 
@@ -75,7 +73,11 @@ static bool settle(mig_engine *e, const mig_entry *entry, const mig_listener *li
     ok = finish(e, &key, entry, text, false, err);
   } else {
     snprintf(text, sizeof text, "interrupted in phase \"%s\"; the data was put back", mig_phase_name(entry->run.phase));
-    ok = put_back(e, &key, entry, &displaced, &identical, err) && finish(e, &key, entry, text, !identical, err);
+    mig_watch_begin(e, key.id, entry->name, entry->version, "restore", 0);
+    mig_watch_phase(e, mig_phase_name(MIG_PHASE_RESTORING));
+    ok = put_back(e, &key, entry, &displaced, &identical, err);
+    mig_watch_end(e);
+    ok = ok && finish(e, &key, entry, text, !identical, err);
     outcome = identical ? "failed" : "restored";
   }
   if (ok) {
