@@ -5,10 +5,25 @@
 #include <string.h>
 
 #include "backup/manifest_internal.h"
+#include "base/clock.h"
 #include "base/names.h"
+#include "base/version.h"
 
 const char *mig_holds_name(mig_holds holds) {
   return holds == MIG_HOLDS_DOCUMENTS ? "documents" : holds == MIG_HOLDS_METADATA ? "metadata" : "absent";
+}
+
+mig_manifest *mig_manifest_new(const char *id, const char *reason, const char *database) {
+  mig_manifest *m = mig_alloc(sizeof *m);
+  if (!m) return NULL;
+  m->id = mig_strdup(id);
+  m->tool = mig_strdup("mig " MIG_VERSION);
+  m->reason = mig_strdup(reason);
+  m->database = mig_strdup(database);
+  m->created_unix_ms = mig_now_unix_ms();
+  if (m->id && m->tool && m->reason && m->database) return m;
+  mig_manifest_free(m);
+  return NULL;
 }
 
 static void free_bson(bson_t *doc) {

@@ -70,6 +70,8 @@ typedef struct mig_manifest {
   char archive_sha256[MIG_SHA256_HEX]; /* of the file with these 64 digits as '0'; "" while it is being written */
 } mig_manifest;
 
+/* Of now, by this program; the rest is the caller's to fill. NULL when memory is short. */
+mig_manifest *mig_manifest_new(const char *id, const char *reason, const char *database);
 bool mig_manifest_parse(const char *json, size_t size, mig_manifest **out, mig_error *err);
 bool mig_manifest_write(const mig_manifest *m, mig_buf *json, mig_error *err);
 /* Fills m->digest (and the totals) from the collections. */

@@ -6,12 +6,6 @@
 #include "backup/snapshot_plan.h"
 #include "base/clock.h"
 
-#ifdef MIG_VERSION
-#define TOOL "mig " MIG_VERSION
-#else
-#define TOOL "mig"
-#endif
-
 #define ROOM_FOR_METADATA     (4u << 20)
 #define TRANSACTION_MAX_BYTES ((int64_t)1 << 30)  /* a transaction lives a minute: larger ones would end in between */
 #define LARGE_BYTES           ((int64_t)32 << 30) /* from here on larger chunks keep the manifest small */
@@ -33,21 +27,16 @@ static consistency best(const mig_work *w, const mig_snapshot_plan *plan) {
 }
 
 static mig_manifest *new_manifest(const mig_work *w, const mig_snapshot_options *o, const char *id, bool whole) {
-  mig_manifest *m = mig_alloc(sizeof *m);
+  mig_manifest *m = mig_manifest_new(id, o->reason ? o->reason : "", mig_db_name(w->db));
   if (!m) return NULL;
-  m->id = mig_strdup(id);
-  m->tool = mig_strdup(TOOL);
-  m->reason = mig_strdup(o->reason ? o->reason : "");
-  m->database = mig_strdup(mig_db_name(w->db));
   m->migration = mig_strdup(o->migration);
   m->direction = mig_strdup(o->direction);
   m->server_version = mig_strdup(w->caps ? w->caps->version : "");
   m->server_product = mig_strdup(w->caps ? w->caps->product : "");
   m->topology = mig_strdup(w->caps ? w->caps->topology : "");
-  m->created_unix_ms = mig_now_unix_ms();
   m->whole_database = whole;
-  if (m->id && m->tool && m->reason && m->database && m->server_version && m->server_product && m->topology &&
-      !m->migration == !o->migration && !m->direction == !o->direction)
+  if (m->server_version && m->server_product && m->topology && !m->migration == !o->migration &&
+      !m->direction == !o->direction)
     return m;
   mig_manifest_free(m);
   return NULL;
@@ -107,12 +96,15 @@ static bool finish(attempt *a, mig_snapshot_info *out, mig_error *err) {
   if (!(out->id = mig_strdup(a->id))) return mig_no_memory(err, "id");
   if (!mig_checkpoint(a->w, err) || !mig_archive_finish(a->archive, &out->path, out->sha256, &out->bytes, err))
     return false;
-  const mig_manifest *m = mig_archive_manifest(a->archive);
+  mig_snapshot_describe(mig_archive_manifest(a->archive), out);
+  return true;
+}
+
+void mig_snapshot_describe(const mig_manifest *m, mig_snapshot_info *out) {
   out->raw_bytes = m->raw_bytes;
   out->documents = m->documents;
   memcpy(out->digest, m->digest, sizeof out->digest);
   snprintf(out->consistency, sizeof out->consistency, "%s", m->consistency);
-  return true;
 }
 
 static bool try_once(attempt *a, consistency c, mig_snapshot_info *out, mig_error *err) {

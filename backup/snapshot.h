@@ -40,6 +40,8 @@ typedef struct mig_snapshot_info {
 
 bool mig_snapshot_take(mig_work *w, const mig_snapshot_options *options, mig_snapshot_info *out, mig_error *err);
 void mig_snapshot_info_clear(mig_snapshot_info *info);
+/* What a finished manifest tells: sizes, digest, consistency. */
+void mig_snapshot_describe(const mig_manifest *m, mig_snapshot_info *out);
 
 /* Estimated raw bytes and documents of the wanted collections, by their metadata. */
 bool mig_snapshot_estimate(mig_work *w, const mig_snapshot_want *wants, size_t count, int64_t *documents,

@@ -111,7 +111,7 @@ void cli_diff_row(mig_cli *cli, const mig_restore_collection *c) {
                         : ", is not in the snapshot");
 }
 
-static bool checkpoint(void *arg, mig_error *err) {
+bool cli_checkpoint(void *arg, mig_error *err) {
   (void)arg;
   return !mig_cli_stop || mig_fail(err, MIG_E_INTERRUPTED, "interrupted by a signal");
 }
@@ -120,7 +120,7 @@ static bool run(mig_cli *cli, mig_archive *archive, mig_archive *against, mig_re
   const mig_diff_listener listener = cli_diff_listener(cli);
   const mig_diff_options options = {.against = against, .only = cli->only, .listener = &listener};
   const mig_observer observer = cli_observer(cli);
-  mig_work offline = {.observer = &observer, .checkpoint = checkpoint};
+  mig_work offline = {.observer = &observer, .checkpoint = cli_checkpoint};
   mig_engine *e = NULL;
   if (against) return mig_diff_run(&offline, archive, &options, report, err);
   const bool ok = mig_cli_open(cli, &e, err) && mig_diff_run(&e->work, archive, &options, report, err);

@@ -13,19 +13,21 @@ static void json_info(mig_cli *cli, const mig_snapshot_info *s) {
   bson_destroy(line);
 }
 
+void cli_show_taken(mig_cli *cli, const mig_snapshot_info *info) {
+  char bytes[40], raw[40];
+  cli_bytes((int64_t)info->bytes, bytes);
+  cli_bytes((int64_t)info->raw_bytes, raw);
+  json_info(cli, info);
+  cli_print(cli, "%s\n  %llu documents, %s (%s in the archive), consistency: %s\n  digest %s\n  %s\n", info->id,
+            (unsigned long long)info->documents, raw, bytes, info->consistency, info->digest, info->path);
+}
+
 bool cmd_snapshot_create(mig_cli *cli, mig_error *err) {
   mig_engine *e = NULL;
   mig_snapshot_info info = {0};
-  char bytes[40], raw[40];
   mig_cli_catch_signals();
   bool ok = mig_cli_open(cli, &e, err) && mig_emergency_snapshot(e, cli->only, &info, err);
-  if (ok) {
-    cli_bytes((int64_t)info.bytes, bytes);
-    cli_bytes((int64_t)info.raw_bytes, raw);
-    json_info(cli, &info);
-    cli_print(cli, "%s\n  %llu documents, %s (%s in the archive), consistency: %s\n  digest %s\n  %s\n", info.id,
-              (unsigned long long)info.documents, raw, bytes, info.consistency, info.digest, info.path);
-  }
+  if (ok) cli_show_taken(cli, &info);
   mig_snapshot_info_clear(&info);
   mig_close(e);
   return ok;

@@ -34,6 +34,10 @@ const mig_command mig_commands[] = {
     {"snapshot diff", cmd_snapshot_diff, "SNAPSHOT [SNAPSHOT]",
      "how the database (or a second snapshot) differs from a snapshot; exit 6 if it does", 1, 2,
      OPT_BIT(ONLY) | OPT_BIT(DOCUMENTS)},
+    {"snapshot export", cmd_snapshot_export, "SNAPSHOT FOLDER",
+     "write a snapshot as a mongodump folder, which mongorestore loads", 2, 2, OPT_BIT(ONLY)},
+    {"snapshot import", cmd_snapshot_import, "DUMP",
+     "make a snapshot of a mongodump folder or archive (- for standard input; also with --gzip)", 1, 1, OPT_BIT(ONLY)},
     {"snapshot prune", cmd_snapshot_prune, "[SNAPSHOT...]",
      "remove snapshots that no rule keeps, or those named; never what the ledger still needs", 0, -1,
      OPT_BIT(KEEP_LAST) | OPT_BIT(KEEP_DAILY) | OPT_BIT(KEEP_WEEKLY) | OPT_BIT(KEEP_MONTHLY) | OPT_BIT(KEEP_WITHIN) |

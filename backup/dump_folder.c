@@ -1,0 +1,175 @@
+/* A dump in a folder: <folder>/<database>/<name>.bson and <name>.metadata.json, each perhaps with .gz behind. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "backup/dump_names.h"
+#include "backup/dump_read.h"
+#include "backup/manifest_internal.h"
+#include "base/fs.h"
+#include "base/names.h"
+
+/* The part of a file's name before its ending: 0 when it has another one. */
+static size_t stem_of(const char *name, const char *ending) {
+  const size_t n = strlen(name), m = strlen(ending);
+  return n > m && strcmp(name + n - m, ending) == 0 ? n - m : 0;
+}
+
+static bool open_file(const char *path, int *fd, uint64_t *bytes, mig_error *err) {
+  struct stat st;
+  *fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  if (*fd < 0) return mig_fail_errno(err, "cannot read %s", path);
+  if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode)) {
+    *bytes = (uint64_t)st.st_size;
+    return true;
+  }
+  close(*fd);
+  *fd = -1;
+  return mig_fail(err, MIG_E_INPUT, "%s is not a regular file", path);
+}
+
+/* The text of a metadata.json, unpacked if need be. */
+static bool read_text(mig_dump *d, const char *path, mig_buf *json, mig_error *err) {
+  int fd = -1;
+  uint64_t bytes = 0, at = 0, end = 0;
+  if (!open_file(path, &fd, &bytes, err)) return false;
+  const bool gzip = mig_dump_is_gzip(fd);
+  bool ok = !gzip || mig_dump_spool(d, fd, path, true, &at, &end, err);
+  if (!gzip) end = bytes;
+  if (ok && end - at > MIG_METADATA_MAX_BYTES) ok = mig_fail(err, MIG_E_INPUT, "%s is too large for metadata", path);
+  ok = ok && mig_buf_reserve(json, (size_t)(end - at) + 1, err);
+  while (ok && at < end) {
+    const ssize_t n = pread(gzip ? d->fd : fd, json->data + json->size, (size_t)(end - at), (off_t)at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) ok = mig_fail_errno(err, "cannot read %s", path);
+    if (ok) json->size += (size_t)n;
+    if (ok) at += (uint64_t)n;
+  }
+  close(fd);
+  return ok;
+}
+
+static bool find_data(mig_dump *d, mig_dump_collection *c, const char *folder, const char *stem, size_t stem_size,
+                      const char *ending, mig_error *err) {
+  int fd = -1;
+  uint64_t bytes = 0;
+  char *path = mig_strdup_printf("%s/%.*s%s", folder, (int)stem_size, stem, ending);
+  if (!path) return mig_no_memory(err, "path");
+  bool ok = true;
+  if (mig_fs_exists(path)) {
+    ok = open_file(path, &fd, &bytes, err);
+    c->has_data = ok;
+    if (ok && mig_dump_is_gzip(fd)) {
+      ok = mig_dump_spool(d, fd, path, true, &c->at, &c->end, err);
+    } else if (ok) {
+      c->end = bytes;
+      c->path = path;
+      path = NULL;
+    }
+    if (fd >= 0) close(fd);
+  }
+  mig_free(path);
+  return ok;
+}
+
+/* One collection, by its metadata, or by its .bson where it has none. */
+static bool add_collection(mig_dump *d, const mig_dump_open_options *o, const char *folder, const char *file,
+                           size_t stem_size, bool is_metadata, const char *gz, mig_error *err) {
+  mig_buf json = MIG_BUF(MIG_METADATA_MAX_BYTES + 2);
+  mig_dump_collection *c = NULL;
+  mig_dump_meta meta = {0};
+  bool cut = false;
+  char data[16];
+  char *path = mig_fs_join(folder, file), *name = mig_dump_unname(file, stem_size, &cut, err);
+  snprintf(data, sizeof data, ".bson%s", gz);
+  bool ok = (name || cut) && (path || mig_no_memory(err, "path"));
+  ok = ok && (!is_metadata || read_text(d, path, &json, err)) && mig_dump_meta_read(path, name, &json, &meta, err) &&
+       mig_dump_add(d, o, name ? name : meta.collection, &c, err);
+  if (ok && c) {
+    c->meta = meta;
+    meta = (mig_dump_meta){0};
+    mig_bson_bool(c->meta.info, "options.capped", &c->natural);
+    ok = strcmp(c->meta.type, "view") == 0 || find_data(d, c, folder, file, stem_size, data, err);
+  }
+  mig_dump_meta_clear(&meta);
+  mig_buf_free(&json);
+  mig_free(path);
+  mig_free(name);
+  return ok;
+}
+
+static bool add_file(mig_dump *d, const mig_dump_open_options *o, const char *folder, const char *file,
+                     mig_error *err) {
+  static const char *const endings[] = {".metadata.json", ".metadata.json.gz", ".bson", ".bson.gz"};
+  for (size_t i = 0; i < 4; i++) {
+    const size_t stem = stem_of(file, endings[i]);
+    const char *gz = i % 2 ? ".gz" : "";
+    if (!stem) continue;
+    if (i >= 2) { /* data: its metadata brings it, if there is any */
+      char *metadata = mig_strdup_printf("%s/%.*s.metadata.json%s", folder, (int)stem, file, gz);
+      const bool brought = metadata && mig_fs_exists(metadata);
+      mig_free(metadata);
+      if (brought) return true;
+    }
+    return add_collection(d, o, folder, file, stem, i < 2, gz, err);
+  }
+  if (strncmp(file, "prelude.json", 12) != 0)
+    mig_say(d->w->observer, MIG_WARNING, "%s/%s is not part of a dump and is left out", folder, file);
+  return true;
+}
+
+static bool add_all(mig_dump *d, const mig_dump_open_options *o, const char *folder, mig_error *err) {
+  char **files = NULL;
+  size_t count = 0;
+  bool ok = mig_fs_list(folder, &files, &count, err);
+  for (size_t i = 0; ok && i < count; i++) ok = add_file(d, o, folder, files[i], err);
+  mig_fs_names_free(files, count);
+  return ok;
+}
+
+/* Folders below, each of a database; or none, then this is the folder of one. */
+static bool choose_below(mig_dump *d, const mig_dump_open_options *o, char **names, size_t count, char **folder,
+                         mig_error *err) {
+  const char **databases = mig_alloc((count + 1) * sizeof *databases);
+  size_t n = 0;
+  char *path = NULL;
+  if (!databases) return mig_no_memory(err, "dump");
+  for (size_t i = 0; i < count; i++) {
+    mig_free(path);
+    path = mig_fs_join(d->path, names[i]);
+    if (path && mig_fs_is_folder(path) && mig_name_database_ok(names[i], NULL)) databases[n++] = names[i];
+    if (strcmp(names[i], "oplog.bson") == 0)
+      mig_say(d->w->observer, MIG_WARNING, "%s is left out: what was written during the dump is not replayed", path);
+  }
+  mig_free(path);
+  bool ok = true;
+  if (n) {
+    ok = mig_dump_choose(d, o, databases, n, err);
+    *folder = ok ? mig_fs_join(d->path, d->database) : NULL;
+  } else {
+    char *real = realpath(d->path, NULL);
+    const char *last = real ? strrchr(real, '/') + 1 : "";
+    const char *name = o->database && !mig_name_database_ok(last, NULL) ? o->database : last;
+    ok = mig_name_database_ok(name, err) && ((d->database = mig_strdup(name)) || mig_no_memory(err, "dump"));
+    *folder = mig_strdup(d->path);
+    free(real);
+  }
+  mig_free(databases);
+  return ok && (*folder || mig_no_memory(err, "path"));
+}
+
+bool mig_dump_open_folder(mig_dump *d, const mig_dump_open_options *o, mig_error *err) {
+  char **names = NULL, *folder = NULL;
+  size_t count = 0;
+  bool ok = mig_fs_list(d->path, &names, &count, err) && choose_below(d, o, names, count, &folder, err) &&
+            add_all(d, o, folder, err);
+  if (ok && d->count == 0 && !o->only) {
+    ok = mig_fail(err, MIG_E_INPUT, "%s holds no collection of a dump", folder);
+    mig_hint(err, "name the folder that mongodump wrote (--out), or an archive (--archive=FILE)");
+  }
+  mig_fs_names_free(names, count);
+  mig_free(folder);
+  return ok;
+}
