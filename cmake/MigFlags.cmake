@@ -6,7 +6,8 @@ if(MIG_WERROR)
   target_compile_options(mig_flags INTERFACE -Werror)
 endif()
 # POSIX.1-2008 and what glibc adds to it (strptime is not used; fileno, fsync, openat, getline are).
-target_compile_definitions(mig_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64 MIG_VERSION="${PROJECT_VERSION}")
+target_compile_definitions(mig_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64 MIG_VERSION="${PROJECT_VERSION}"
+                           MIG_INSTALLED_PROGRAM="${CMAKE_INSTALL_FULL_BINDIR}/mig")
 target_include_directories(mig_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/engine)
 
 if(MIG_SANITIZE)

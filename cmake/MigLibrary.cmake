@@ -11,12 +11,12 @@ foreach(kind STATIC SHARED)
   set_target_properties(libmig_${lower} PROPERTIES OUTPUT_NAME mig EXPORT_NAME ${lower} LINKER_LANGUAGE C
                         VERSION ${PROJECT_VERSION} SOVERSION 0)
   target_link_libraries(libmig_${lower} PRIVATE mig_flags PUBLIC mig_mongoc PRIVATE PkgConfig::ZSTD PkgConfig::CRYPTO
-                        PkgConfig::ARCHIVE mig_unistring_dep Threads::Threads)
+                        PkgConfig::ARCHIVE mig_unistring_dep Threads::Threads ${CMAKE_DL_LIBS})
   target_include_directories(libmig_${lower} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endforeach()
 install(TARGETS libmig_static libmig_shared
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES engine/mig.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${public_headers} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 configure_file(cmake/mig-config.cmake.in ${CMAKE_BINARY_DIR}/mig-config.cmake @ONLY)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/mig-config-version.cmake COMPATIBILITY SameMinorVersion)
 configure_file(cmake/mig.pc.in ${CMAKE_BINARY_DIR}/mig.pc @ONLY)

@@ -169,4 +169,6 @@ bool mig_recover(mig_engine *m, const mig_listener *listener, int64_t *settled, 
 }
 #endif
 
+#include "mig_module.h" /* migrations written in C */
+
 #endif

@@ -12,7 +12,8 @@ typedef struct reader {
   mig_guard_check check;
 } reader;
 
-static bool add(reader *r, const char *path, mig_error *err) {
+static bool add(void *arg, const char *path, mig_error *err) {
+  reader *r = arg;
   mig_folder *f = r->folder;
   if (f->count == r->capacity) {
     size_t wanted = r->capacity ? r->capacity * 2 : 16;
@@ -26,18 +27,13 @@ static bool add(reader *r, const char *path, mig_error *err) {
   return true;
 }
 
-static bool ends_with(const char *name, const char *end) {
-  size_t n = strlen(name), m = strlen(end);
-  return n > m && strcmp(name + n - m, end) == 0;
-}
-
 typedef struct walk {
   mig_folder_fn fn;
   void *arg;
 } walk;
 
 static bool is_migration(const char *name) {
-  return name[0] != '.' && (ends_with(name, ".json") || ends_with(name, ".c") || ends_with(name, ".so"));
+  return name[0] != '.' && mig_name_ending(name) > 0;
 }
 
 static bool walk_folder(const walk *w, const char *path, mig_error *err) {
@@ -73,13 +69,6 @@ bool mig_folder_each(const char *path, mig_folder_fn fn, void *arg, mig_error *e
     return mig_hint(err, "--dir or MIG_DIR names the folder with the migrations");
   }
   return walk_folder(&w, path, err) && walk_below(&w, path, "pending", err) && walk_below(&w, path, "completed", err);
-}
-
-static bool read_file(void *arg, const char *path, mig_error *err) {
-  if (ends_with(path, ".json")) return add(arg, path, err);
-  mig_fail(err, MIG_E_INPUT, "%s: modules are not supported yet", path);
-  mig_why(err, "leaving it out would apply the others without it");
-  return mig_hint(err, "write it as a .json migration, or move the file out of this folder");
 }
 
 static int by_name(const void *a, const void *b) {
@@ -124,7 +113,7 @@ bool mig_folder_load(const char *path, mig_guard_check check, mig_folder **out, 
   reader r = {f, 0, check};
   bool ok = f && (f->path = mig_strdup(path));
   if (!ok) mig_no_memory(err, "folder of migrations");
-  ok = ok && mig_folder_each(path, read_file, &r, err);
+  ok = ok && mig_folder_each(path, add, &r, err);
   ok = ok && check_duplicates(f, err);
   if (ok)
     *out = f;
@@ -134,8 +123,7 @@ bool mig_folder_load(const char *path, mig_guard_check check, mig_folder **out, 
 }
 
 const mig_migration *mig_folder_find(const mig_folder *f, const char *name) {
-  size_t size = strlen(name);
-  if (ends_with(name, ".json")) size -= 5;
+  size_t size = strlen(name) - mig_name_ending(name);
   for (size_t i = 0; i < f->count; i++)
     if (strlen(f->items[i]->name) == size && memcmp(f->items[i]->name, name, size) == 0) return f->items[i];
   for (size_t i = 0; i < f->count; i++)

@@ -7,6 +7,7 @@
 #include "base/names.h"
 #include "migrations/implied.h"
 #include "migrations/migration.h"
+#include "migrations/module/module.h"
 #include "migrations/order.h"
 
 #define MAX_FILE ((size_t)64 << 20)
@@ -250,13 +251,15 @@ static bool load_document(const loader *l) {
 static bool load(mig_migration *m, const char *path, mig_guard_check check, mig_error *err) {
   mig_source *source = NULL;
   mig_buf text = MIG_BUF(MAX_FILE);
+  m->kind = "declarative";
+  m->path = mig_strdup(path);
+  bool ok = m->path || mig_no_memory(err, "migration");
+  ok = ok && mig_name_split(path, &m->order, &m->name, err);
+  if (ok && mig_module_is(path)) return mig_module_load(m, check, err);
   m->guards = bson_new();
   m->verify = bson_new();
   m->metadata = bson_new();
-  m->path = mig_strdup(path);
-  bool ok = m->path || mig_no_memory(err, "migration");
-  ok = ok && mig_name_split(path, &m->order, &m->name, err) && mig_fs_read(path, MAX_FILE, &text, err);
-  ok = ok && mig_sha256_hex(text.data, text.size, m->checksum, err) && mig_source_parse(path, &text, &source, err);
+  ok = ok && mig_fs_read(path, MAX_FILE, &text, err) && mig_sha256_hex(text.data, text.size, m->checksum, err) && mig_source_parse(path, &text, &source, err);
   if (ok) {
     loader l = {source, check, m, err};
     ok = load_document(&l);

@@ -5,8 +5,9 @@
  *
  * Declarative files are JSON (Extended JSON v2, comments allowed). Errors: MIG_E_INPUT, `what` starts with
  * "file:line:column: "; an unknown key, step, guard, argument or type is an error and names the nearest known one.
- * Names: YYYY-MM-DDTHH-MM-SS_name, 0001_name, 20250122001-name (.json). Order is numeric-aware. Files that do not end
- * in .json, and those that start with '.', are not migrations. Folders `pending/` and `completed/` are read as one.
+ * C modules are *.c, compiled on first use, and *.so: module/module.h.
+ * Names: YYYY-MM-DDTHH-MM-SS_name, 0001_name, 20250122001-name. Order is numeric-aware. Files that end otherwise, and
+ * those that start with '.', are not migrations. Folders `pending/` and `completed/` are read as one.
  * Trust: files are untrusted; at most 64 MiB each.
  */
 #ifndef MIG_MIGRATIONS_MIGRATION_H
@@ -24,7 +25,8 @@ typedef struct mig_steps {
 } mig_steps;
 
 typedef struct mig_migration {
-  char *name;                 /* file name without .json: the ledger's key */
+  const char *kind;           /* "declarative" or "module" */
+  char *name;                 /* file name without its ending: the ledger's key */
   char *version;              /* "version" in the file, else the number in front of the name */
   char *order;                /* the number or time in front of the name */
   char *description, *author; /* may be NULL */

@@ -76,14 +76,21 @@ static const char *check_words(const char *separator) {
   return NULL;
 }
 
+size_t mig_name_ending(const char *file) {
+  static const char *const endings[] = {".json", ".c", ".so"};
+  size_t size = strlen(file);
+  for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+    size_t n = strlen(endings[i]);
+    if (size > n && strcmp(file + size - n, endings[i]) == 0) return n;
+  }
+  return 0;
+}
+
 bool mig_name_split(const char *path, char **order, char **name, mig_error *err) {
   const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path, *why = NULL;
-  size_t size = strlen(file), number = time_length(file);
+  size_t ending = mig_name_ending(file), size = strlen(file) - ending, number = time_length(file);
   *order = *name = NULL;
-  if (size > 5 && strcmp(file + size - 5, ".json") == 0)
-    size -= 5;
-  else
-    why = "it does not end in .json";
+  if (ending == 0) why = "it does not end in .json, .c or .so";
   if (!number) number = count_digits(file);
   bool ok = (*name = mig_strdup(file)) && (*order = mig_strdup(file));
   if (!ok) {

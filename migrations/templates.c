@@ -7,9 +7,18 @@
 
 #define PLACE "{{description}}"
 
-const mig_template_row *mig_template_find(const char *name) {
-  for (const mig_template_row *row = mig_template_table; row->name; row++)
-    if (strcmp(row->name, name) == 0) return row;
+const char *mig_template_ending(const mig_embedded *file) {
+  return strrchr(file->name, '.');
+}
+
+static size_t name_size(const mig_embedded *file) {
+  return (size_t)(mig_template_ending(file) - file->name);
+}
+
+const mig_embedded *mig_template_find(const char *name) {
+  for (const mig_embedded *f = mig_embedded_files; f->name; f++)
+    if (strcmp(f->folder, "templates") == 0 && strlen(name) == name_size(f) && strncmp(f->name, name, name_size(f)) == 0)
+      return f;
   return NULL;
 }
 
@@ -21,7 +30,7 @@ static void to_sentence(char *words) {
 }
 
 char *mig_template_text(const char *name, const char *words) {
-  const mig_template_row *row = mig_template_find(name);
+  const mig_embedded *row = mig_template_find(name);
   char *sentence = row ? mig_strdup(words) : NULL, *out = NULL;
   if (!sentence) return NULL;
   const char *place = strstr(row->text, PLACE);
@@ -36,23 +45,15 @@ char *mig_template_text(const char *name, const char *words) {
 
 char *mig_template_names(void) {
   mig_buf list = MIG_BUF(4096);
-  for (const mig_template_row *row = mig_template_table; row->name; row++)
-    if (!mig_buf_printf(&list, NULL, "%s%s", list.size ? ", " : "", row->name)) break;
+  for (const mig_embedded *f = mig_embedded_files; f->name; f++)
+    if (strcmp(f->folder, "templates") == 0 &&
+        !mig_buf_printf(&list, NULL, "%s%.*s", list.size ? ", " : "", (int)name_size(f), f->name))
+      break;
   char *out = mig_strdup(mig_buf_text(&list));
   mig_buf_free(&list);
   return out;
 }
 
 const char *mig_template_workflow(void) {
-  return "name: migrations\n"
-         "on: [pull_request]\n"
-         "jobs:\n"
-         "  dry-run:\n"
-         "    runs-on: ubuntu-latest\n"
-         "    steps:\n"
-         "      - uses: actions/checkout@v4\n"
-         "      # mig must be on the PATH here: build it or take your package of it\n"
-         "      - run: mig validate && mig up --dry-run\n"
-         "        env:\n"
-         "          MIG_URI: ${{ secrets.MIG_URI }}\n";
+  return mig_embedded_find("workflows", "migration-ci.yml")->text;
 }

@@ -6,16 +6,13 @@
 #ifndef MIG_MIGRATIONS_TEMPLATES_H
 #define MIG_MIGRATIONS_TEMPLATES_H
 
-typedef struct mig_template_row {
-  const char *name, *text;
-} mig_template_row;
-
-extern const mig_template_row mig_template_table[]; /* by name; ends with a row without one */
+#include "migrations/embedded.h"
 
 /* The text of a new file, or NULL: no memory, or (mig_template_find tells) no such template. Free with mig_free.
  * words: "add-email": the description becomes "Add email". */
 char *mig_template_text(const char *name, const char *words);
-const mig_template_row *mig_template_find(const char *name); /* NULL: there is none of that name */
+const mig_embedded *mig_template_find(const char *name);     /* NULL: there is none of that name */
+const char *mig_template_ending(const mig_embedded *file);   /* ".json" or ".c" */
 char *mig_template_names(void);                              /* "add-field, data-transform, ..."; free with mig_free */
 const char *mig_template_workflow(void);                     /* a GitHub Actions workflow */
 

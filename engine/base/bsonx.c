@@ -77,6 +77,20 @@ bool mig_bson_same(const bson_t *a, const bson_t *b) {
   return a->len == b->len && memcmp(bson_get_data(a), bson_get_data(b), a->len) == 0;
 }
 
+bool mig_bson_same_id(const bson_t *a, const bson_t *b) {
+  bson_iter_t x, y;
+  bson_t one = BSON_INITIALIZER, two = BSON_INITIALIZER;
+  bool ok = bson_iter_init_find(&x, a, "_id") && bson_iter_init_find(&y, b, "_id");
+  if (ok) {
+    bson_append_iter(&one, "_id", 3, &x);
+    bson_append_iter(&two, "_id", 3, &y);
+    ok = mig_bson_same(&one, &two);
+  }
+  bson_destroy(&one);
+  bson_destroy(&two);
+  return ok;
+}
+
 bson_t *mig_bson_without(const bson_t *doc, const char *const *keys) {
   bson_t *out = bson_new();
   bson_iter_t it;

@@ -22,6 +22,7 @@ typedef struct mig_work {
   void *checkpoint_arg;
   mig_counts counts;
   uint32_t batch_documents; /* 0: 1000 */
+  const struct mig_services *services; /* what modules may ask of the layers above; NULL: nothing */
 } mig_work;
 
 bool mig_checkpoint(mig_work *w, mig_error *err);

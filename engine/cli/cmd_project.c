@@ -36,11 +36,11 @@ static bool remember(void *arg, const char *path, mig_error *err) {
 }
 
 /* The numbering that the folder has goes on. */
-static bool next_path(const char *folder, const char *words, char **out, mig_error *err) {
+static bool next_path(const char *folder, const char *words, const char *ending, char **out, mig_error *err) {
   file_names names = {0};
   bool ok = mig_folder_each(folder, remember, &names, err);
   char *name = ok ? mig_name_next((const char *const *)names.items, names.count, mig_now_unix_ms(), words) : NULL;
-  *out = name ? mig_strdup_printf("%s/%s.json", folder, name) : NULL;
+  *out = name ? mig_strdup_printf("%s/%s%s", folder, name, ending) : NULL;
   if (ok && !*out) ok = mig_no_memory(err, "name");
   mig_free(name);
   for (size_t i = 0; i < names.count; i++) mig_free(names.items[i]);
@@ -58,8 +58,10 @@ static bool no_template(const char *name, mig_error *err) {
 
 static bool write_migration(mig_cli *cli, const char *name, const char *template_name, mig_error *err) {
   char *path = NULL, *text = NULL;
-  if (!mig_template_find(template_name)) return no_template(template_name, err);
-  bool ok = mig_fs_make_folder(cli->dir, 0755, err) && next_path(cli->dir, name, &path, err);
+  const mig_embedded *template = mig_template_find(template_name);
+  if (!template) return no_template(template_name, err);
+  bool ok = mig_fs_make_folder(cli->dir, 0755, err) &&
+            next_path(cli->dir, name, mig_template_ending(template), &path, err);
   if (ok && mig_fs_exists(path)) ok = mig_fail(err, MIG_E_USAGE, "%s exists already", path);
   ok = ok && ((text = mig_template_text(template_name, name)) || mig_no_memory(err, "template"));
   ok = ok && write_new(cli, path, text, err);

@@ -14,6 +14,7 @@ bool cmd_list(mig_cli *cli, mig_error *err) {
     BSON_APPEND_UTF8(&line, "migration", m->name);
     BSON_APPEND_UTF8(&line, "version", m->version);
     BSON_APPEND_UTF8(&line, "path", m->path);
+    BSON_APPEND_UTF8(&line, "kind", m->kind);
     BSON_APPEND_UTF8(&line, "checksum", m->checksum);
     BSON_APPEND_BOOL(&line, "reversible", m->reversible);
     BSON_APPEND_INT64(&line, "steps", (int64_t)m->up.count);

@@ -93,8 +93,13 @@ bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
     mig_close(e);
     return false;
   }
-  e->work = (mig_work){
-      .db = e->db, .caps = &e->caps, .observer = &e->watch.observer, .checkpoint = checkpoint, .checkpoint_arg = e};
+  mig_engine_services(e, &e->services);
+  e->work = (mig_work){.db = e->db,
+                       .caps = &e->caps,
+                       .observer = &e->watch.observer,
+                       .checkpoint = checkpoint,
+                       .checkpoint_arg = e,
+                       .services = &e->services};
   *out = e;
   return true;
 }

@@ -11,6 +11,7 @@
 
 #include "backup/store.h"
 #include "migrations/migration.h"
+#include "migrations/module/services.h"
 #include "run/lease.h"
 #include "run/ledger.h"
 #include "run/watch.h"
@@ -24,6 +25,7 @@ struct mig_engine {
   mig_lease *lease;
   mig_work work;
   mig_watch watch;  /* between the work and the caller's observer */
+  mig_services services; /* of work, for modules */
   bson_t *metadata; /* settings.metadata as a document */
   bool undoing;     /* while data is put back a (first) signal does not stop us */
 };
@@ -34,6 +36,7 @@ bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err); /* leas
 void mig_engine_unlock(mig_engine *e);
 /* The file's metadata (m may be NULL) with that of the settings on top; for bson_destroy. */
 bson_t *mig_engine_metadata(const mig_engine *e, const mig_migration *m);
+void mig_engine_services(mig_engine *e, mig_services *out); /* services.c */
 const mig_observer *mig_engine_observer(const mig_engine *e);
 /* MIG_E_UNFINISHED when the ledger, or (restores) the journal of a restore by hand, shows an interrupted run. */
 bool mig_engine_refuse_unfinished(mig_engine *e, bool restores, mig_error *err);

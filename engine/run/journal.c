@@ -53,7 +53,7 @@ void mig_ledger_describe(bson_t *set, const mig_migration *m) {
   append_opt(set, "version", m->version);
   append_opt(set, "description", m->description);
   append_opt(set, "author", m->author);
-  BSON_APPEND_UTF8(set, "kind", "declarative");
+  BSON_APPEND_UTF8(set, "kind", m->kind);
   BSON_APPEND_BOOL(set, "reversible", m->reversible);
 }
 

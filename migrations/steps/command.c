@@ -164,27 +164,36 @@ static bool estimate(const mig_step *step, mig_work *w, int64_t *documents, mig_
   return true;
 }
 
-static bool run(const mig_step *step, mig_work *w, mig_error *err) {
-  bson_t command, reply;
+bool mig_command_run(const mig_step *step, mig_work *w, bson_t *reply, mig_error *err) {
+  bson_t command;
   bson_iter_t first;
   mig_error local = {0};
   const mig_command_rule *rule = rule_of(step, &command, &first);
   bool writes = rule == NULL;
   if (rule) each_target(step, is_written, &writes, NULL);
-  if (!mig_checkpoint(w, err)) return false;
-  bool ok = mig_db_command(w->db, writes ? MIG_WRITE : MIG_READ, &command, &reply, &local);
+  if (!mig_checkpoint(w, err)) {
+    bson_init(reply);
+    return false;
+  }
+  bool ok = mig_db_command(w->db, writes ? MIG_WRITE : MIG_READ, &command, reply, &local);
   if (!ok && writes && local.server_code == 72 && strstr(local.why, "writeConcern")) {
-    bson_destroy(&reply); /* refused before it ran: this command knows no write concern */
-    ok = mig_db_command(w->db, MIG_READ, &command, &reply, &local);
+    bson_destroy(reply); /* refused before it ran: this command knows no write concern */
+    ok = mig_db_command(w->db, MIG_READ, &command, reply, &local);
   }
   int64_t n = 0;
-  if (ok && writes && (mig_bson_int(&reply, "nModified", &n) || mig_bson_int(&reply, "n", &n)) && n > 0)
+  if (ok && writes && (mig_bson_int(reply, "nModified", &n) || mig_bson_int(reply, "n", &n)) && n > 0)
     w->counts.documents_written += n;
-  bson_destroy(&reply);
   if (ok)
     mig_crash_point(MIG_CRASH_STEP_BATCH);
   else if (err)
     *err = local;
+  return ok;
+}
+
+static bool run(const mig_step *step, mig_work *w, mig_error *err) {
+  bson_t reply;
+  bool ok = mig_command_run(step, w, &reply, err);
+  bson_destroy(&reply);
   return ok;
 }
 

@@ -26,5 +26,7 @@ typedef struct mig_command_rule {
 const mig_command_rule *mig_command_rule_find(const char *name); /* NULL: not known */
 /* Why an argument of any command is refused; NULL when it is not. */
 const char *mig_command_refused_key(const char *key);
+/* The run of the step `command`, and what the server answered; reply is initialised in any case: bson_destroy it. */
+bool mig_command_run(const mig_step *step, mig_work *w, bson_t *reply, mig_error *err);
 
 #endif

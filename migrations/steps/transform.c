@@ -157,20 +157,6 @@ static bson_t *aggregation(const mig_step *step, const bson_t *ids, bool with_st
   return command;
 }
 
-static bool same_id(const bson_t *a, const bson_t *b) {
-  bson_iter_t x, y;
-  bson_t one = BSON_INITIALIZER, two = BSON_INITIALIZER;
-  bool ok = bson_iter_init_find(&x, a, "_id") && bson_iter_init_find(&y, b, "_id");
-  if (ok) {
-    bson_append_iter(&one, "_id", 3, &x);
-    bson_append_iter(&two, "_id", 3, &y);
-    ok = mig_bson_same(&one, &two);
-  }
-  bson_destroy(&one);
-  bson_destroy(&two);
-  return ok;
-}
-
 static bool replace(mig_writes *out, mig_work *w, const bson_t *before, const bson_t *after, mig_error *err) {
   bson_iter_t id;
   w->counts.bytes_read += before->len;
@@ -193,7 +179,7 @@ static bool pair_up(const mig_step *step, mig_work *w, mig_cursor *before, mig_c
     mig_next b = mig_cursor_next(after, &new, err);
     if (b == MIG_NEXT_ERROR) return false;
     if (a == MIG_NEXT_END && b == MIG_NEXT_END) return true;
-    if (a == MIG_NEXT_END || b == MIG_NEXT_END || !same_id(old, new)) {
+    if (a == MIG_NEXT_END || b == MIG_NEXT_END || !mig_bson_same_id(old, new)) {
       mig_fail(err, MIG_E_FAILED, "transform %s.%s: documents before and after do not belong together",
                mig_db_name(w->db), mig_step_str(step, "collection"));
       mig_why(err, "the pipeline changes or removes _id, or somebody else wrote meanwhile");

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# docker.sh - mongod in a container, as a replica set of one member
+# docker.sh - mongod in a container, as a replica set of one member; MIG_MONGO_IMAGE names another image
 #
 #     docker_install
 #     docker_start DIR AUTH     AUTH: "auth" or empty
@@ -9,7 +9,7 @@
 # The port is the same inside and outside: the member's own name for itself must hold for clients as well.
 # Data is in a volume that the engine keeps, named in DIR/volume; the container is in DIR/pid's place.
 
-DOCKER_IMAGE=mongo:7
+DOCKER_IMAGE=${MIG_MONGO_IMAGE:-mongo:7}
 
 docker_install() {
   docker image inspect "$DOCKER_IMAGE" >/dev/null 2>&1 || docker pull --quiet "$DOCKER_IMAGE" >&2

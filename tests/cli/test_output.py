@@ -150,11 +150,11 @@ def test_init_makes_a_project_that_works_and_overwrites_nothing(project):
     assert project.db.users.find_one()["notify"] == {"email": True}
 
 
-@pytest.mark.parametrize("template", ["add-field", "data-transform", "schema-change", "seed-data", "index"])
+@pytest.mark.parametrize("template", ["add-field", "data-transform", "schema-change", "seed-data", "index", "module"])
 def test_create_writes_a_file_that_can_be_read(project, template):
     out = project.mig("create", "my-change", "--template", template).out
-    assert "my-change.json" in out
-    listed = one(project.mig("list", "--json"))
+    assert ("my-change.c" if template == "module" else "my-change.json") in out
+    listed = one(project.mig("list", "--json", MIG_MODULE_CACHE=project.folder / "cache"))
     assert listed["migration"].endswith("_my-change") and listed["reversible"]
 
 

@@ -130,13 +130,18 @@ static void the_same_file_in_both_folders_is_an_error(void **state) {
   assert_non_null(strstr(err.what, "completed/1_a.json"));
 }
 
-static void modules_are_refused_rather_than_skipped(void **state) {
+static void a_module_that_does_not_compile_is_named_rather_than_skipped(void **state) {
   mig_error err;
+  char cache[100];
   (void)state;
+  snprintf(cache, sizeof cache, "%s/cache", folder);
+  setenv("MIG_MODULE_CACHE", cache, 1);
   put("1_a.json", STEP);
-  put("2_b.c", "int x;");
+  put("2_b.c", "int x");
   load_fails(&err);
-  assert_non_null(strstr(err.what, "2_b.c: modules are not supported yet"));
+  assert_int_equal(err.code, MIG_E_INPUT);
+  assert_non_null(strstr(err.what, "2_b.c does not compile"));
+  assert_non_null(strstr(err.why, "2_b.c:1:"));
 }
 
 static void a_bad_name_names_the_file(void **state) {
@@ -185,7 +190,7 @@ int main(void) {
       T(migrations_come_in_numeric_order),        T(other_files_and_folders_are_no_migrations),
       T(an_empty_folder_has_no_migrations),       T(a_number_used_twice_names_both_files),
       T(a_version_used_twice_names_both_files),   T(the_same_file_in_both_folders_is_an_error),
-      T(modules_are_refused_rather_than_skipped), T(a_bad_name_names_the_file),
+      T(a_module_that_does_not_compile_is_named_rather_than_skipped), T(a_bad_name_names_the_file),
       T(what_cannot_be_read_names_the_path),      T(migrations_are_found_by_name_file_version_and_number),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

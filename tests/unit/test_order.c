@@ -90,8 +90,8 @@ static void bad_names_are_refused_and_named(void **state) {
       {"m/2025-01-22_x.json", "it begins with a date, but not with a date and time that exist"},
       {"m/2025-13-22T10-30-00_x.json", "it begins with a date, but not with a date and time that exist"},
       {"m/2025-01-22T25-30-00_x.json", "it begins with a date, but not with a date and time that exist"},
-      {"m/0001_x.txt", "it does not end in .json"},
-      {"m/.json", "it does not end in .json"},
+      {"m/0001_x.txt", "it does not end in .json, .c or .so"},
+      {"m/.json", "it does not end in .json, .c or .so"},
   };
   (void)state;
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "migrations/module/child.h"
+#include "migrations/module/host.h"
 
 /* The driver keeps its counters in shared memory named by pid, made as it is loaded. A killed process leaves it behind,
  * and whoever gets that pid next has the driver write a warning to stderr before main() begins. Taken away at once,
@@ -16,6 +18,8 @@ static void leave_no_shared_memory(void) {
 
 int main(int argc, char **argv) {
   leave_no_shared_memory();
+  if (mig_module_hosts(argc, argv)) return mig_module_host();
+  mig_module_host_is_here();
   /* libmongoc 1.30+ logs that a client was made before it can be told to be silent (base/db.c). */
   unsetenv("MONGODB_LOG_ALL");
   unsetenv("MONGODB_LOG_CONNECTION");

@@ -1,0 +1,67 @@
+/* What a module may ask for beyond the data: guards, and copies of one collection. */
+#include "migrations/module/services.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "backup/restore.h"
+#include "run/checks.h"
+#include "validators/guard.h"
+
+static bool check(void *arg, const bson_t *guard, bool *holds, char *why, size_t why_size, mig_error *err) {
+  mig_engine *e = arg;
+  const mig_guard_env env = {.work = &e->work, .store_folder = e->settings.store};
+  mig_guard_result r = {0};
+  bool ok = mig_guard_run(&env, guard, &r, err);
+  *holds = ok && r.holds;
+  snprintf(why, why_size, "%s", ok ? r.why : "");
+  mig_guard_result_clear(&r);
+  return ok;
+}
+
+static bool guards(void *arg, const bson_t *list, mig_error *err) {
+  return mig_checks_run(arg, "guard", list, NULL, err);
+}
+
+static bool backup(void *arg, const char *module, const char *collection, char *id, size_t id_size, mig_error *err) {
+  mig_engine *e = arg;
+  mig_snapshot_info info = {0};
+  char reason[300];
+  const mig_snapshot_want want = {.collection = collection, .holds = MIG_HOLDS_DOCUMENTS};
+  snprintf(reason, sizeof reason, "by the module %.250s", module);
+  if (!mig_engine_store(e, err)) return false;
+  const mig_snapshot_options options = {
+      .store = e->store, .label = module, .reason = reason, .wants = &want, .want_count = 1};
+  bool ok = mig_snapshot_take(&e->work, &options, &info, err);
+  if (ok) snprintf(id, id_size, "%s", info.id);
+  mig_snapshot_info_clear(&info);
+  return ok;
+}
+
+static bool restore(void *arg, const char *id, mig_error *err) {
+  mig_engine *e = arg;
+  char *path = NULL;
+  mig_archive *archive = NULL;
+  mig_restore_report report = {0};
+  bool ok = mig_store_find(e->store, id, &path, err) && mig_archive_open(path, &archive, err);
+  const mig_restore_options options = {.displaced_store = e->store, .displaced_reason = "restored by a module"};
+  ok = ok && mig_restore_run(&e->work, archive, &options, &report, err);
+  mig_restore_report_clear(&report);
+  mig_archive_free(archive);
+  mig_free(path);
+  return ok;
+}
+
+static bool drop(void *arg, const char *id, mig_error *err) {
+  mig_engine *e = arg;
+  char *path = NULL;
+  bool ok = mig_store_find(e->store, id, &path, err);
+  if (ok && unlink(path) != 0) ok = mig_fail_errno(err, "cannot remove %s", path);
+  ok = ok && mig_fs_sync_folder_of(path, err);
+  mig_free(path);
+  return ok;
+}
+
+void mig_engine_services(mig_engine *e, mig_services *out) {
+  *out = (mig_services){e, check, guards, backup, restore, drop};
+}
