@@ -4,6 +4,8 @@
 #ifndef MIG_BACKUP_ARCHIVE_INTERNAL_H
 #define MIG_BACKUP_ARCHIVE_INTERNAL_H
 
+#include <sys/stat.h>
+
 #include "backup/archive_read.h"
 
 struct mig_archive {
@@ -13,6 +15,7 @@ struct mig_archive {
   uint64_t manifest_offset, manifest_bytes;
   mig_manifest *manifest;
   bool verified;
+  struct stat verified_as;          /* the file when that verification began */
   char file_sha256[MIG_SHA256_HEX]; /* known once verified */
 };
 

@@ -5,11 +5,11 @@
  *
  * open() finds and checks the manifest (last member) and that the members on disk are exactly the manifest's, in
  * order, at the offsets it gives. verify() reads everything: every stored and raw hash, every document's structure,
- * all counts, and the sum of the whole file. Restore verifies before its first write. Documents are only read after
- * verify(), and are hashed again as they are read (the file may change meanwhile).
- * The file is held open: renaming or removing it meanwhile does no harm.
- * Ownership: the manifest and the path are borrowed from the archive; cursors are closed before it is freed.
- * Trust: none. Sizes are claims, names never become paths, a frame may not grow past its raw_bytes.
+ * all counts, and the sum of the whole file; done again on the same archive it reads nothing as long as the file was
+ * not touched since the first time. Restore verifies before its first write. Documents are only read after verify(),
+ * and are hashed again as they are read (the file may change meanwhile). The file is held open: renaming or removing it
+ * meanwhile does no harm. Ownership: the manifest and the path are borrowed from the archive; cursors are closed before
+ * it is freed. Trust: none. Sizes are claims, names never become paths, a frame may not grow past its raw_bytes.
  * Errors: MIG_E_ARCHIVE names file and member; MIG_E_STORE when the file cannot be opened or read.
  * Memory: the manifest and one chunk (one more for each cursor).   Threads: one archive, one thread.
  */
@@ -27,7 +27,8 @@ void mig_archive_free(mig_archive *a);
 const mig_manifest *mig_archive_contents(const mig_archive *a);
 const char *mig_archive_path(const mig_archive *a);
 bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err);
-/* The hash of the whole file, for comparing with the ledger's. After verify(): of the very bytes that were verified. */
+/* The hash of the whole file, for comparing with the ledger's. After verify(), and for nothing: of the very bytes that
+ * were verified. */
 bool mig_archive_sha256(mig_archive *a, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err);
 
 /* Documents of a collection in archive order, from a chunk on (0: all). */

@@ -126,9 +126,10 @@ static bool round_of(mig_restore *r, bool *done, mig_error *err) {
   *done = differs == 0 || o->dry_run;
   if (*done) return true;
   if (r->round == MIG_RESTORE_ROUNDS) return fail_remaining(r, err);
-  if (!mig_restore_keep(r, r->displaced, err)) return false;
+  if (!mig_checkpoint(r->w, err) || !mig_restore_keep(r, r->displaced, err)) return false;
   mig_crash_point(MIG_CRASH_RESTORE_DISPLACED);
-  if (r->round == 0 && !mig_restore_drop_stages(r, err)) return false;
+  if (r->round == 0 && (!mig_restore_drop_stages(r, err) || !mig_checkpoint(r->w, err))) return false;
+  r->report->began = true;
   return apply_all(r, err);
 }
 

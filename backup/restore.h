@@ -13,7 +13,8 @@
  * A displaced document is one that differs: indexes and options that go are told to the observer.
  * Staging collections are named migstage_<8 digits of the digest>_<n>; those a killed run left are dropped first. A
  * collection that is replaced or removed is renamed to migaside_<8 digits>_<n>, looked at once more, then dropped.
- * Errors: MIG_E_ARCHIVE nothing was written; anything else: the target may be in between, run it again.
+ * Errors: report->began tells whether the target may be in between; then run it again. MIG_E_INTERRUPTED and
+ * MIG_E_LEASE come from the checkpoint.
  */
 #ifndef MIG_BACKUP_RESTORE_H
 #define MIG_BACKUP_RESTORE_H
@@ -67,6 +68,7 @@ typedef struct mig_restore_report {
   int64_t displaced_documents;                 /* in all of them */
   char *more_displaced[MIG_RESTORE_DISPLACED]; /* paths of later ones; NULL where there is none */
   bool identical;                              /* nothing differed in the first place */
+  bool began; /* something may have been written: what follows an error is a target in between */
 } mig_restore_report;
 
 /* What can be told without a server: an archive or a selection that cannot be restored. run() checks this, too; callers

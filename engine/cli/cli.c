@@ -11,7 +11,7 @@ volatile sig_atomic_t mig_cli_stop;
 
 static void on_signal(int number) {
   static const char again[] = "\nstopped at once; run `mig recover`\n";
-  static const char first[] = "\nstopping: what was begun is undone (a second signal stops at once)\n";
+  static const char first[] = "\nstopping as soon as it is safe (a second signal stops at once)\n";
   (void)number;
   if (mig_cli_stop) {
     ssize_t ignored = write(STDERR_FILENO, again, sizeof again - 1);

@@ -60,12 +60,13 @@ bool cmd_restore(mig_cli *cli, mig_error *err) {
   if (!strategy(cli, &o.strategy, err)) return false;
   if (cli->opt[OPT_DOCUMENTS] && !o.dry_run) return mig_fail(err, MIG_E_USAGE, "--documents goes with --dry-run");
   if (o.dry_run) o.listener = &listener;
-  mig_cli_catch_signals();
   bool ok = mig_cli_open(cli, &e, err);
   if (ok)
     snprintf(question, sizeof question, "Put %.120s back into %.120s, replacing what is there?", cli->args[0],
              mig_db_label(e->db));
-  ok = ok && (o.dry_run || cli_confirm(cli, question, err)) && mig_emergency_restore(e, &o, &report, err);
+  ok = ok && (o.dry_run || cli_confirm(cli, question, err));
+  mig_cli_catch_signals(); /* not before: a signal at the question just ends it */
+  ok = ok && mig_emergency_restore(e, &o, &report, err);
   cli->changed = ok && !o.dry_run;
   if (ok) show(cli, &report, o.dry_run);
   mig_emergency_report_clear(&report);

@@ -165,6 +165,26 @@ static bool run_restore(mig_engine *e, mig_archive *archive, const mig_emergency
   return mig_restore_run(&e->work, archive, &options, &out->restore, err);
 }
 
+/* A restore that did not get to its end: one that wrote nothing is as if it had never been asked for; any other waits
+ * for `mig recover`. Always returns false. */
+static bool not_finished(mig_engine *e, const mig_emergency_report *out, const char *id, mig_error *err) {
+  mig_error ignored;
+  const bool interrupted = err->code == MIG_E_INTERRUPTED;
+  if (err->code == MIG_E_LEASE) return false; /* the journal, too, belongs to the next holder */
+  if (!out->restore.began && journal_remove(e, &ignored)) return interrupted && mig_why(err, "nothing was changed");
+  if (!interrupted && out->restore.began) {
+    err->code = MIG_E_NOT_RESTORED;
+    return mig_hint(err, "see to the cause and run `mig recover`: the restore goes on until everything is back");
+  }
+  if (interrupted) {
+    mig_fail(err, MIG_E_UNFINISHED, "the restore of %s was interrupted by a signal", id);
+    mig_why(err, "a part of it is done");
+  }
+  err->code = MIG_E_UNFINISHED;
+  return mig_hint(err, "`mig recover` finishes it%s%s%s", out->safety.id ? "; to go back instead: mig restore " : "",
+                  out->safety.id ? out->safety.id : "", out->safety.id ? "" : "; nothing else is run before");
+}
+
 /* Everything that writes: journal, safety snapshot, restore, ledger, event. */
 static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emergency_options *o,
                            mig_emergency_report *out, mig_error *err) {
@@ -175,22 +195,20 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   bool ok = mig_engine_refuse_unfinished(e, false, err) && mig_archive_sha256(archive, sha256, NULL, err) &&
             (o->no_safety_snapshot || safety_snapshot(e, m, o->only, &out->safety, err)) &&
             mig_checkpoint(&e->work, err) && journal_write(e, out->path, sha256, o, err);
-  if (!ok) return false;
-  e->undoing = true; /* half a restore helps nobody: a signal waits until it is whole */
+  if (!ok) return err->code == MIG_E_INTERRUPTED && mig_why(err, "nothing was changed");
   ok = run_restore(e, archive, o, out, err) && revert_in_ledger(e, m, o->only != NULL, &out->reverted, err) &&
        journal_remove(e, err);
-  e->undoing = false;
-  add_event(e, m, ok ? "restored" : "notRestored", began, &out->restore, ok ? NULL : err);
-  if (!ok && err && err->code != MIG_E_LEASE && err->code != MIG_E_ARCHIVE) {
-    err->code = MIG_E_NOT_RESTORED;
-    mig_hint(err, "see to the cause and run `mig recover`: the restore goes on until everything is back");
-  }
+  if (!ok) not_finished(e, out, m->id, err);
+  const char *outcome = ok ? "restored" : out->restore.began ? "notRestored" : "failed";
+  add_event(e, m, outcome, began, &out->restore, ok ? NULL : err);
   return ok;
 }
 
 bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_emergency_report *out, mig_error *err) {
   mig_archive *archive = NULL;
+  mig_error local;
   char *found = NULL;
+  if (!err) err = &local; /* its code decides */
   memset(out, 0, sizeof *out);
   bool ok = mig_engine_store(e, err) && mig_store_find(e->store, o->snapshot, &found, err);
   char *real = ok ? realpath(found, NULL) : NULL; /* the journal must hold wherever recovery is started from */
@@ -252,14 +270,17 @@ bool mig_emergency_recover(mig_engine *e, bool *settled, mig_error *err) {
     for (size_t i = 0; bson_iter_next(&it); i++) names[i] = BSON_ITER_HOLDS_UTF8(&it) ? bson_iter_utf8(&it, NULL) : "";
   }
   const mig_emergency_options options = {.strategy = (mig_strategy)strategy, .only = names};
-  ok = mig_engine_store(e, err) && mig_archive_open(path, &archive, err) && mig_archive_sha256(archive, now, NULL, err);
+  ok = mig_engine_store(e, err) && mig_archive_open(path, &archive, err) &&
+       mig_archive_verify(archive, mig_engine_observer(e), err) && mig_archive_sha256(archive, now, NULL, err);
   if (ok && strcmp(now, sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", path);
-  e->undoing = true;
   ok = ok && run_restore(e, archive, &options, &report, err) &&
        revert_in_ledger(e, mig_archive_contents(archive), names != NULL, &report.reverted, err) &&
        journal_remove(e, err);
-  e->undoing = false;
+  if (!ok && err && err->code == MIG_E_INTERRUPTED) {
+    err->code = MIG_E_UNFINISHED;
+    mig_hint(err, "`mig recover` goes on with it");
+  }
   if (archive)
     add_event(e, mig_archive_contents(archive), ok ? "restored" : "notRestored", mig_now_unix_ms(), &report.restore,
               ok ? NULL : err);

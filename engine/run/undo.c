@@ -7,10 +7,12 @@
 
 #define TRIES 6
 
-static bool open_right_archive(const char *path, const char *sha256, mig_archive **out, mig_error *err) {
+/* Verified: what is compared with the ledger's sum are the bytes that the restore will read. */
+static bool open_right_archive(mig_engine *e, const char *path, const char *sha256, mig_archive **out, mig_error *err) {
   char now[MIG_SHA256_HEX];
   if (!mig_archive_open(path, out, err)) return false;
-  bool ok = !sha256 || mig_archive_sha256(*out, now, NULL, err);
+  bool ok =
+      mig_archive_verify(*out, mig_engine_observer(e), err) && (!sha256 || mig_archive_sha256(*out, now, NULL, err));
   if (ok && sha256 && strcmp(now, sha256) != 0) {
     mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was taken for this run", path);
     ok = mig_why(err, "its SHA-256 is %.12s..., the ledger says %.12s...", now, sha256);
@@ -27,7 +29,7 @@ bool mig_undo_run(mig_engine *e, const char *path, const char *sha256, const cha
   mig_archive *archive = NULL;
   bool ok = false;
   e->undoing = true;
-  if (!open_right_archive(path, sha256, &archive, err) || !mig_engine_store(e, err)) goto done;
+  if (!open_right_archive(e, path, sha256, &archive, err) || !mig_engine_store(e, err)) goto done;
   for (int attempt = 0; attempt < TRIES && !ok; attempt++) {
     mig_restore_report report = {0};
     mig_error local = {0};

@@ -7,7 +7,7 @@ import pytest
 from cli_support import (DESTRUCTIVE, NEVER, add_field, add_users, events, free, on_terminal, one, ours_aside, picture,
                          snapshots, three_lines, with_validator)
 from conftest import Project, documents_in
-from wireproxy import Rule, WireProxy, call_first
+from wireproxy import Rule, WireProxy, call_first, error, reply_with
 
 
 def fill(p):
@@ -107,6 +107,19 @@ def test_dry_run_brings_no_database_into_being(kept, tmp_path):
     name = kept.name + "_none"
     kept.mig("restore", kept.id, "--dry-run", "--db", name)
     assert name not in kept.client.list_database_names()
+
+
+def test_restore_that_fails_before_it_wrote_anything_leaves_nothing_unfinished(kept):
+    damage(kept)
+    before = kept.digest()
+    kept.mig("doctor")
+    denied = Rule("find", reply_with(error(13, "not authorized")), collection="users", times=None)
+    with WireProxy(kept.uri, [denied]) as proxy:
+        result = kept.mig("restore", kept.id, "--yes", "--no-safety-snapshot", uri=proxy.uri, code=1)
+    assert "not authorized" in result.err and denied.seen
+    assert kept.digest() == before and free(kept)
+    assert kept.mig("recover").out == "nothing to recover\n" and kept.digest() == before
+    assert [e["outcome"] for e in events(kept, direction="restore")] == ["failed"]
 
 
 # ---- asking ------------------------------------------------------------------------------------------------------------

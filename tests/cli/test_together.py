@@ -95,11 +95,7 @@ def test_force_unlock_asks_for_confirm_and_then_frees(ready):
 
 
 def test_runner_whose_lease_is_taken_away_stops_and_recover_undoes_it(ready):
-    """A runner looks at its lease once a second: the second step waits longer than that."""
-    def steal(_):
-        ready.mig("force-unlock", "--confirm")
-        time.sleep(1.5)
-    code, out, err = at(ready, "update", steal, nth=2)
+    code, out, err = at(ready, "update", lambda _: ready.mig("force-unlock", "--confirm"), nth=2)
     assert code == 5 and "lease" in err, (out, err)
     assert "f2" not in ready.db.users.find_one(), "nothing is written after the lease was lost"
     assert ready.status("0001_steps") == "running" and "mig recover" in ready.mig("status").out
@@ -154,14 +150,61 @@ def test_second_signal_stops_at_once_and_the_next_up_settles_it(ready):
     assert ready.status("0001_steps") == "applied" and free(ready)
 
 
-def test_signal_during_a_restore_waits_until_it_is_whole(ready):
+@pytest.mark.parametrize("strategy", ["delta", "swap"])
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
+def test_signal_in_a_restore_stops_it_with_7_and_recover_finishes_it(ready, sig, strategy):
     ready.mig("snapshot", "create", "--only", "users")
     ready.db.users.update_many({}, {"$set": {"name": "x"}})
+    ready.mig("doctor")  # what the server can do is tried now, not then
+    command, collection = ("update", "users") if strategy == "delta" else ("renameCollection", None)
+    code, out, err = at(ready, command, lambda process: process.send_signal(sig), collection=collection,
+                        args=("restore", snapshots(ready)[0], "--yes", "--strategy", strategy))
+    assert code == 7 and "stopping" in err and "`mig recover` finishes it" in err, (out, err)
+    assert free(ready) and ready.db.migrationlocks.find_one({"_id": "mig.restore"})
+    ready.mig("up", "--dry-run", code=7)
+    ready.mig("recover")
+    assert ready.digest() == ready.before
+    assert ready.mig("recover").out == "nothing to recover\n" and ours_aside(ready) == ["users"]
+
+
+def test_interrupted_restore_can_be_taken_back_by_its_safety_snapshot(ready):
+    ready.mig("snapshot", "create", "--only", "users")
+    ready.db.users.update_many({}, {"$set": {"name": "x"}})
+    damaged = ready.digest()
     code, out, err = at(ready, "update", lambda process: process.send_signal(signal.SIGINT),
                         args=("restore", snapshots(ready)[0], "--yes", "--strategy", "delta"))
-    assert code == 0 and "stopping" in err, (out, err)
+    assert code == 7, (out, err)
+    safety = next(word for word in err.split() if "-safety-" in word)
+    ready.mig("restore", safety, "--yes")
+    assert ready.digest() == damaged
+    assert ready.mig("recover").out == "nothing to recover\n"
+
+
+@pytest.mark.parametrize("nth", [1, 2], ids=["safety snapshot", "first comparison"])
+def test_signal_before_a_restore_wrote_anything_ends_with_130_and_changes_nothing(ready, nth):
+    ready.mig("doctor")
+    ready.mig("snapshot", "create", "--only", "users")
+    ready.db.users.update_many({}, {"$set": {"name": "x"}})
+    damaged = ready.digest()
+    code, out, err = at(ready, "find", lambda process: process.send_signal(signal.SIGINT), nth=nth,
+                        args=("restore", snapshots(ready)[0], "--yes"))
+    assert code == 130 and "nothing was changed" in err, (out, err)
+    assert ready.digest() == damaged and free(ready) and ready.partials() == []
+    assert ready.mig("recover").out == "nothing to recover\n"
+
+
+def test_second_signal_in_a_restore_stops_at_once_and_recover_finishes_it(ready):
+    ready.mig("snapshot", "create", "--only", "users")
+    ready.db.users.update_many({}, {"$set": {"name": "x"}})
+
+    def twice(process):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+    code, out, err = at(ready, "update", twice, args=("restore", snapshots(ready)[0], "--yes", "--strategy", "delta"))
+    assert code == 7 and "mig recover" in err, (out, err)
+    ready.mig("recover")
     assert ready.digest() == ready.before and free(ready)
-    assert ready.mig("recover").out == "nothing to recover\n" and ours_aside(ready) == ["users"]
 
 
 def test_next_migration_is_not_begun_after_a_signal(ready):

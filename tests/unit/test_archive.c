@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "archive_fixture.h"
+#include "base/clock.h"
 
 #define ID "20261121T071500Z-0001_x-a1b2c3"
 
@@ -178,6 +179,40 @@ static void a_file_changed_after_verify_gives_no_documents(void **state) {
   assert_int_equal(mig_archive_cursor_next(c, &got, &f->err), MIG_ARCHIVE_ERROR);
   assert_int_equal(f->err.code, MIG_E_ARCHIVE);
   mig_archive_cursor_close(c);
+  mig_archive_free(a);
+  mig_free(path);
+}
+
+static void count_call(void *arg, const char *what, uint64_t done, uint64_t total) {
+  (void)what;
+  (void)done;
+  (void)total;
+  ++*(unsigned *)arg;
+}
+
+static void verify_reads_the_file_again_only_when_it_was_touched(void **state) {
+  fixture *f = *state;
+  char *path = NULL;
+  unsigned calls = 0;
+  const mig_observer observer = {.arg = &calls, .progress = count_call};
+  assert_true(fixture_archive(f->store, ID, 0, &path, &f->err));
+  mig_archive *a = open_verified(path);
+  assert_true(mig_archive_verify(a, &observer, &f->err));
+  assert_int_equal(calls, 0);
+  const struct timespec past[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+  assert_int_equal(utimensat(AT_FDCWD, path, past, 0), 0);
+  assert_true(mig_archive_verify(a, &observer, &f->err));
+  assert_true(calls > 0);
+  calls = 0;
+  assert_true(mig_archive_verify(a, &observer, &f->err));
+  assert_int_equal(calls, 0);
+  mig_sleep_ms(30); /* more than a tick of the file system's clock */
+  int fd = open(path, O_WRONLY);
+  assert_int_equal(pwrite(fd, "X", 1, (off_t)(mig_archive_contents(a)->collections[0].chunks[0].offset + 9)), 1);
+  assert_int_equal(futimens(fd, past), 0); /* a time put back hides nothing */
+  close(fd);
+  assert_false(mig_archive_verify(a, &observer, &f->err));
+  assert_int_equal(f->err.code, MIG_E_ARCHIVE);
   mig_archive_free(a);
   mig_free(path);
 }
@@ -658,6 +693,7 @@ int main(void) {
       T(documents_can_be_read_from_a_chunk_on),
       T(documents_are_not_given_before_verify),
       T(a_file_changed_after_verify_gives_no_documents),
+      T(verify_reads_the_file_again_only_when_it_was_touched),
       T(finish_gives_the_sum_of_the_file),
       T(every_flipped_byte_is_found),
       T(every_truncation_is_found),
