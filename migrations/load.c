@@ -259,7 +259,8 @@ static bool load(mig_migration *m, const char *path, mig_guard_check check, mig_
   m->guards = bson_new();
   m->verify = bson_new();
   m->metadata = bson_new();
-  ok = ok && mig_fs_read(path, MAX_FILE, &text, err) && mig_sha256_hex(text.data, text.size, m->checksum, err) && mig_source_parse(path, &text, &source, err);
+  ok = ok && mig_fs_read(path, MAX_FILE, &text, err) && mig_sha256_hex(text.data, text.size, m->checksum, err) &&
+       mig_source_parse(path, &text, &source, err);
   if (ok) {
     loader l = {source, check, m, err};
     ok = load_document(&l);

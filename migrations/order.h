@@ -3,8 +3,8 @@
  *
  *     mig_name_split("migrations/0001_users.json", &order, &name, err)   "0001", "0001_users"
  *
- * YYYY-MM-DDTHH-MM-SS_name, 0001_name, 20250122001-name; then ".json", ".c" or ".so". The words are of letters, digits, '_', '-', '.'.
- * Errors: MIG_E_INPUT naming the file. Ownership: the caller frees both with mig_free.
+ * YYYY-MM-DDTHH-MM-SS_name, 0001_name, 20250122001-name; then ".json", ".c" or ".so". The words are of letters, digits,
+ * '_', '-', '.'. Errors: MIG_E_INPUT naming the file. Ownership: the caller frees both with mig_free.
  */
 #ifndef MIG_MIGRATIONS_ORDER_H
 #define MIG_MIGRATIONS_ORDER_H

@@ -29,7 +29,7 @@ bool mig_bson_doc(const bson_t *doc, const char *path, bson_t *view);
 bool mig_bson_arr(const bson_t *doc, const char *path, bson_t *view);
 bool mig_bson_iter_doc(const bson_iter_t *it, bson_t *view); /* document or array under the iterator */
 
-bool mig_bson_same(const bson_t *a, const bson_t *b); /* byte for byte */
+bool mig_bson_same(const bson_t *a, const bson_t *b);    /* byte for byte */
 bool mig_bson_same_id(const bson_t *a, const bson_t *b); /* their _id, byte for byte; false when one has none */
 /* A document with the fields of `doc` except the top-level keys named (NULL-terminated list). New; free with
  * bson_destroy. */

@@ -21,7 +21,7 @@ typedef struct mig_work {
   bool (*checkpoint)(void *arg, mig_error *err); /* NULL: nothing to check */
   void *checkpoint_arg;
   mig_counts counts;
-  uint32_t batch_documents; /* 0: 1000 */
+  uint32_t batch_documents;            /* 0: 1000 */
   const struct mig_services *services; /* what modules may ask of the layers above; NULL: nothing */
 } mig_work;
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "migrations/json_source.h"
+#include "base/json_source.h"
 #include "migrations/module/host.h"
 
 #define PLACE "\xEE\x80\x80mig" /* a key that stands where a value belongs; a private-use character no file has */

@@ -187,11 +187,16 @@ static void migrations_are_found_by_name_file_version_and_number(void **state) {
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
-      T(migrations_come_in_numeric_order),        T(other_files_and_folders_are_no_migrations),
-      T(an_empty_folder_has_no_migrations),       T(a_number_used_twice_names_both_files),
-      T(a_version_used_twice_names_both_files),   T(the_same_file_in_both_folders_is_an_error),
-      T(a_module_that_does_not_compile_is_named_rather_than_skipped), T(a_bad_name_names_the_file),
-      T(what_cannot_be_read_names_the_path),      T(migrations_are_found_by_name_file_version_and_number),
+      T(migrations_come_in_numeric_order),
+      T(other_files_and_folders_are_no_migrations),
+      T(an_empty_folder_has_no_migrations),
+      T(a_number_used_twice_names_both_files),
+      T(a_version_used_twice_names_both_files),
+      T(the_same_file_in_both_folders_is_an_error),
+      T(a_module_that_does_not_compile_is_named_rather_than_skipped),
+      T(a_bad_name_names_the_file),
+      T(what_cannot_be_read_names_the_path),
+      T(migrations_are_found_by_name_file_version_and_number),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
