@@ -125,10 +125,8 @@ static bool one(void *arg, const char *path, mig_error *err) {
   mig_migration *m = NULL;
   mig_error local = {0};
   bson_t allow;
-  size_t size = strlen(path);
   l->allow = NULL;
   l->files++;
-  if (size < 5 || strcmp(path + size - 5, ".json") != 0) return true; /* modules are looked at by their compiler */
   if (!mig_migration_load(path, l->check, &m, &local)) {
     if (local.code == MIG_E_NO_MEMORY) return mig_no_memory(err, "lint");
     add_unusable(l, path, &local);

@@ -17,7 +17,8 @@ static size_t name_size(const mig_embedded *file) {
 
 const mig_embedded *mig_template_find(const char *name) {
   for (const mig_embedded *f = mig_embedded_files; f->name; f++)
-    if (strcmp(f->folder, "templates") == 0 && strlen(name) == name_size(f) && strncmp(f->name, name, name_size(f)) == 0)
+    if (strcmp(f->folder, "templates") == 0 && strlen(name) == name_size(f) &&
+        strncmp(f->name, name, name_size(f)) == 0)
       return f;
   return NULL;
 }

@@ -11,9 +11,9 @@
 /* The text of a new file, or NULL: no memory, or (mig_template_find tells) no such template. Free with mig_free.
  * words: "add-email": the description becomes "Add email". */
 char *mig_template_text(const char *name, const char *words);
-const mig_embedded *mig_template_find(const char *name);     /* NULL: there is none of that name */
-const char *mig_template_ending(const mig_embedded *file);   /* ".json" or ".c" */
-char *mig_template_names(void);                              /* "add-field, data-transform, ..."; free with mig_free */
-const char *mig_template_workflow(void);                     /* a GitHub Actions workflow */
+const mig_embedded *mig_template_find(const char *name);   /* NULL: there is none of that name */
+const char *mig_template_ending(const mig_embedded *file); /* ".json" or ".c" */
+char *mig_template_names(void);                            /* "add-field, data-transform, ..."; free with mig_free */
+const char *mig_template_workflow(void);                   /* a GitHub Actions workflow */
 
 #endif

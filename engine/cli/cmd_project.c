@@ -60,8 +60,8 @@ static bool write_migration(mig_cli *cli, const char *name, const char *template
   char *path = NULL, *text = NULL;
   const mig_embedded *template = mig_template_find(template_name);
   if (!template) return no_template(template_name, err);
-  bool ok = mig_fs_make_folder(cli->dir, 0755, err) &&
-            next_path(cli->dir, name, mig_template_ending(template), &path, err);
+  bool ok =
+      mig_fs_make_folder(cli->dir, 0755, err) && next_path(cli->dir, name, mig_template_ending(template), &path, err);
   if (ok && mig_fs_exists(path)) ok = mig_fail(err, MIG_E_USAGE, "%s exists already", path);
   ok = ok && ((text = mig_template_text(template_name, name)) || mig_no_memory(err, "template"));
   ok = ok && write_new(cli, path, text, err);

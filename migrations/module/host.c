@@ -75,6 +75,10 @@ static bool describe(mig_ctx *ctx, const mig_module *m, bson_t *end) {
   append_list(&doc, "indexes", m->indexes);
   append_list(&doc, "reads", m->reads);
   bool ok = append_guards(ctx, &doc, "guards", m->guards) && append_guards(ctx, &doc, "verify", m->verify);
+  bson_t metadata;
+  if (m->metadata && mig_host_view(mig_host_parse(ctx, m->metadata), &metadata))
+    BSON_APPEND_DOCUMENT(&doc, "metadata", &metadata);
+  ok = ok && !ctx->failed;
   BSON_APPEND_INT64(&doc, "silenceMs", m->silence_ms);
   BSON_APPEND_BOOL(&doc, "reversible", m->down != NULL);
   bson_append_document_end(end, &doc);

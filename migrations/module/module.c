@@ -141,7 +141,7 @@ static bool take(mig_migration *m, const char *so_path, const bson_t *doc, mig_g
   static const char *const snapshots[] = {"auto", "always", "off", NULL};
   unsigned transaction = 0, snapshot = 0;
   const char *name = m->name;
-  bson_t indexes;
+  bson_t indexes, metadata;
   mig_bson_str(doc, "name", &name);
   if (strcmp(name, m->name) != 0) {
     refuse(m, err, "");
@@ -157,7 +157,7 @@ static bool take(mig_migration *m, const char *so_path, const bson_t *doc, mig_g
   if (!ok) return false;
   m->transaction = (mig_txn_mode)transaction;
   m->snapshot = (mig_snapshot_mode)snapshot;
-  m->metadata = bson_new();
+  m->metadata = mig_bson_doc(doc, "metadata", &metadata) ? bson_copy(&metadata) : bson_new();
   mig_bson_bool(doc, "reversible", &m->reversible);
   if (m->transaction == MIG_TXN_REQUIRED && mig_bson_arr(doc, "indexes", &indexes) && !bson_empty(&indexes))
     return refuse(m, err, "it requires a transaction, and declares indexes, which cannot change in one");

@@ -78,14 +78,14 @@ def phones(p):
 
 def test_example_of_a_transform_runs_arbitrary_code_over_each_document(p):
     phones(p)
-    example(p, "0005_normalise-phones.c")
+    example(p, "0010_normalise-phones.c")
     before = p.digest("users")
     result = p.mig("up")
     assert "2 numbers in one form, 1 that are none" in result.err
     assert [u.get("phone") for u in p.db.users.find().sort("_id")] == ["+49301234567", "+442079460000", None, 5, None]
-    entry = p.ledger("0005_normalise-phones")
-    source = (p.migrations / "0005_normalise-phones.c").read_bytes()
-    assert entry["kind"] == "module" and entry["version"] == "1.5.0" and entry["reversible"] is True
+    entry = p.ledger("0010_normalise-phones")
+    source = (p.migrations / "0010_normalise-phones.c").read_bytes()
+    assert entry["kind"] == "module" and entry["version"] == "1.10.0" and entry["reversible"] is True
     assert entry["checksum"] == hashlib.sha256(source).hexdigest()
     p.mig("down")
     assert p.digest("users") == before
@@ -93,7 +93,7 @@ def test_example_of_a_transform_runs_arbitrary_code_over_each_document(p):
 
 def test_example_of_an_index_set_is_built_and_copies_no_documents(p):
     p.db.orders.insert_many([{"_id": i, "number": i, "customer": i % 3} for i in range(30)])
-    example(p, "0006_order-indexes.c")
+    example(p, "0011_order-indexes.c")
     before = p.digest("orders")
     forecast = one(p.mig("up", "--dry-run", "--json"), "migration")
     assert forecast["collections"] == ["orders"] and forecast["snapshot"]["documents"] == 0
@@ -108,7 +108,7 @@ def test_example_of_an_index_set_is_built_and_copies_no_documents(p):
 def test_example_of_an_index_set_builds_nothing_when_one_is_there(p):
     p.db.orders.insert_one({"_id": 1, "number": 1})
     p.db.orders.create_index([("placedAt", 1)], name="open_orders", partialFilterExpression={"status": "open"})
-    example(p, "0006_order-indexes.c")
+    example(p, "0011_order-indexes.c")
     three_lines(p.mig("up", code=1), "open_orders is there already")
     assert set(p.db.orders.index_information()) == {"_id_", "open_orders"}
 
@@ -120,7 +120,7 @@ def orders(p):
 
 def test_example_that_restructures_collections_goes_there_and_back(p):
     orders(p)
-    example(p, "0007_split-orders.c")
+    example(p, "0012_split-orders.c")
     before = p.digest("orders")
     result = one(p.mig("up", "--json"), "migration")
     assert result["outcome"] == "applied"
@@ -136,7 +136,7 @@ def test_example_that_restructures_collections_goes_there_and_back(p):
 def test_example_that_restructures_is_undone_when_a_line_is_bad(p):
     orders(p)
     p.db.orders.insert_one({"_id": 999, "lines": [{"sku": "s", "qty": "many"}]})
-    example(p, "0007_split-orders.c")
+    example(p, "0012_split-orders.c")
     before = p.digest()
     result = p.mig("up", code=3)
     assert p.digest() == before and "order_lines" not in p.db.list_collection_names()
@@ -460,6 +460,17 @@ def test_compiled_so_is_a_migration_and_its_checksum_is_recorded(p):
 def test_descriptor_that_cannot_be_used_is_an_input_error(p, text, words):
     p.write_module("0001_bad", text)
     three_lines(p.mig("list", code=2), "0001_bad.c", words)
+
+
+def test_lint_looks_at_modules_too_and_metadata_can_allow(p):
+    p.write_module("0001_bare", module("return true;", writes=["users"]))
+    result = p.mig("lint", code=None)
+    assert "no-description" in result.out and ("no-down" in result.out or "one-way" in result.out)
+    p.write_module("0001_bare", module("return true;", writes=["users"], description="as it should be",
+                                       metadata="{'ticket': 'OPS-17', 'lint': {'allow': ['no-down', 'one-way']}}"))
+    assert "0 errors, 0 warnings" in p.mig("lint").out
+    p.mig("up")
+    assert p.ledger("0001_bare")["metadata"]["ticket"] == "OPS-17"
 
 
 def test_changed_source_is_noticed_after_it_was_applied(p):

@@ -171,10 +171,13 @@ static void names_go_on_as_the_folder_counts(void **state) {
 
 static void every_template_is_clean(void **state) {
   (void)state;
-  for (const mig_template_row *t = mig_template_table; t->name; t++) {
-    char *text = mig_template_text(t->name, "what-it_does");
+  for (const mig_embedded *t = mig_embedded_files; t->name; t++) {
+    if (strcmp(t->folder, "templates") != 0) continue;
+    char name[40];
+    snprintf(name, sizeof name, "%.*s", (int)(mig_template_ending(t) - t->name), t->name);
+    char *text = mig_template_text(name, "what-it_does");
     assert_non_null(strstr(text, "\"What it does\""));
-    if (*lint_text(text)) fail_msg("%s: %s", t->name, found);
+    if (strcmp(mig_template_ending(t), ".json") == 0 && *lint_text(text)) fail_msg("%s: %s", t->name, found);
     mig_free(text);
   }
 }

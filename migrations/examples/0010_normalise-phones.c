@@ -66,7 +66,7 @@ static bool down(mig_ctx *ctx) {
 
 const mig_module mig_module_descriptor = {
     .abi = MIG_MODULE_ABI,
-    .version = "1.5.0",
+    .version = "1.10.0",
     .description = "Telephone numbers in one form",
     .writes = MIG_LIST("users"),
     .guards = MIG_LIST("{'collectionExists': {'collection': 'users'}}"),

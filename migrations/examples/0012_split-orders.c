@@ -70,7 +70,7 @@ static bool down(mig_ctx *ctx) {
 
 const mig_module mig_module_descriptor = {
     .abi = MIG_MODULE_ABI,
-    .version = "1.7.0",
+    .version = "1.12.0",
     .description = "Order lines in a collection of their own",
     .writes = MIG_LIST("orders", "order_lines"),
     .guards = MIG_LIST("{'collectionExists': {'collection': 'orders'}}",

@@ -44,7 +44,7 @@ static bool down(mig_ctx *ctx) {
 
 const mig_module mig_module_descriptor = {
     .abi = MIG_MODULE_ABI,
-    .version = "1.6.0",
+    .version = "1.11.0",
     .description = "The indexes that orders are read by",
     .indexes = MIG_LIST("orders"),
     .guards = MIG_LIST("{'collectionExists': {'collection': 'orders'}}",
