@@ -105,7 +105,7 @@ static void check_allow(mig_linter *l, const mig_migration *m) {
     while (*n && strcmp(*n, name) != 0) n++;
     if (*n) continue;
     const char *near = mig_name_nearest(name, names);
-    mig_lint_add(l, MIG_LINT_UNKNOWN_ALLOW, m->path, NULL, "`mig help lint` lists the rules",
+    mig_lint_add(l, MIG_LINT_UNKNOWN_ALLOW, m->path, NULL, "`mig help rules` lists the rules",
                  "\"metadata.lint.allow\" names no rule \"%.60s\"%s%s%s", name, near ? "; did you mean \"" : "",
                  near ? near : "", near ? "\"?" : "");
   }

@@ -119,9 +119,9 @@ static void refuse(const mig_unique_keys *what, const char *text, mig_guard_resu
   }
   bool one = out->offenders == 1;
   const char *noun = what->fields > 1 ? one ? "combination" : "combinations" : one ? "value" : "values";
-  mig_guard_hint(out, "remove or change all but one of each first (a step before this one may do it)%s",
-                 what->sparse ? ""
-                              : "; null also stands for a missing field, which a partial or sparse index leaves out");
+  mig_guard_hint(
+      out, "remove or change all but one of each first (the step removeDuplicates before this one does it)%s",
+      what->sparse ? "" : "; null also stands for a missing field, which a partial or sparse index leaves out");
   mig_guard_refuse(out, "%lld %s of %s %s more than once in %s:%s%s", (long long)out->offenders, noun, names,
                    one ? "occurs" : "occur", what->collection, text, out->offenders > MIG_OFFENDERS ? ", ..." : "");
 }

@@ -41,7 +41,7 @@ bool cmd_version(mig_cli *cli, mig_error *err);    /* cmd_help.c */
 bool cmd_completion(mig_cli *cli, mig_error *err); /* cmd_completion.c */
 bool cmd_help(mig_cli *cli, mig_error *err);
 bool cli_help_topic(mig_cli *cli,
-                    const char *topic); /* cmd_topics.c: "steps", "guards", "lint"; false: no such topic */
+                    const char *topic); /* cmd_topics.c: "steps", "guards", "rules"; false: no such topic */
 void cli_man_page(mig_cli *cli);        /* cmd_man.c */
 bool cmd_help_for(mig_cli *cli, mig_error *err);
 

@@ -81,11 +81,11 @@ static void each_rule_finds_its_own(void **state) {
       {"{" D OW "\"up\": [{\"bulkUpdate\": {\"collection\": \"u\", \"updates\": [{\"filter\": {}, \"update\": "
        "{\"$set\": {\"a\": 1}}}]}}]}",
        "./0001_x.json:1:76 update-all\n"},
-      {"{" D "\"up\": [{\"addFeld\": {}}]}", "./0001_x.json:1:32 unusable\n"},
-      {"{" D "\"up\": [{\"addField\": {\"colection\": \"u\"}}]}", "./0001_x.json:1:45 unusable\n"},
+      {"{" D "\"up\": [{\"addFeld\": {}}]}", "./0001_x.json:1:30 unusable\n"},
+      {"{" D "\"up\": [{\"addField\": {\"colection\": \"u\"}}]}", "./0001_x.json:1:43 unusable\n"},
       {"{" D "\"up\": [\n}", "./0001_x.json:2:1 unusable\n"},
       {"{" D "\"transaction\": \"required\", \"up\": [{\"dropCollection\": {\"collection\": \"u\"}}]}",
-       "./0001_x.json:1:61 unusable\n"},
+       "./0001_x.json:1:59 unusable\n"},
   };
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
