@@ -111,13 +111,27 @@ static void check_allow(mig_linter *l, const mig_migration *m) {
   }
 }
 
-static bool remember(mig_linter *l, const mig_migration *m, mig_error *err) {
+static bool remember(mig_linter *l, const char *path, const char *order, const char *version, mig_error *err) {
   known *grown = mig_realloc(l->all, (l->count + 1) * sizeof *grown);
   if (!grown) return mig_no_memory(err, "lint");
   l->all = grown;
-  grown[l->count] = (known){mig_strdup(m->path), mig_strdup(m->order), mig_strdup(m->version)};
+  grown[l->count] = (known){mig_strdup(path), mig_strdup(order), mig_strdup(version)};
   const known *k = &grown[l->count++];
   return (k->path && k->order && k->version) || mig_no_memory(err, "lint");
+}
+
+/* Of a module only the name: what is in it, its compiler and `mig validate` see to. Nothing of it is run here. */
+static bool module(mig_linter *l, const char *path, mig_error *err) {
+  char *order = NULL, *name = NULL;
+  mig_error local = {0};
+  if (!mig_name_split(path, &order, &name, &local)) {
+    add_unusable(l, path, &local);
+    return true;
+  }
+  bool ok = remember(l, path, order, order, err);
+  mig_free(order);
+  mig_free(name);
+  return ok;
 }
 
 static bool one(void *arg, const char *path, mig_error *err) {
@@ -125,8 +139,10 @@ static bool one(void *arg, const char *path, mig_error *err) {
   mig_migration *m = NULL;
   mig_error local = {0};
   bson_t allow;
+  size_t size = strlen(path);
   l->allow = NULL;
   l->files++;
+  if (size < 5 || strcmp(path + size - 5, ".json") != 0) return module(l, path, err);
   if (!mig_migration_load(path, l->check, &m, &local)) {
     if (local.code == MIG_E_NO_MEMORY) return mig_no_memory(err, "lint");
     add_unusable(l, path, &local);
@@ -136,7 +152,7 @@ static bool one(void *arg, const char *path, mig_error *err) {
   if (mig_bson_arr(m->metadata, "lint.allow", &allow)) l->allow = &allow;
   mig_lint_migration(l, m);
   l->allow = NULL;
-  bool ok = remember(l, m, err);
+  bool ok = remember(l, m->path, m->order, m->version, err);
   mig_migration_free(m);
   return ok;
 }

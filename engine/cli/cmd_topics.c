@@ -1,4 +1,5 @@
-/* help steps, help guards, help man: from the tables of steps and guards, so that nothing here can be out of date. */
+/* help steps, help guards, help rules, help man: from the tables of steps, guards and lint's rules, so that nothing
+ * here can be out of date. */
 #include <string.h>
 
 #include "cli/commands.h"
@@ -58,6 +59,8 @@ bool cli_help_topic(mig_cli *cli, const char *topic) {
     show_steps(cli);
   else if (strcmp(topic, "guards") == 0)
     show_guards(cli);
+  else if (strcmp(topic, "rules") == 0)
+    cli_help_lint(cli);
   else if (strcmp(topic, "man") == 0)
     cli_man_page(cli);
   else

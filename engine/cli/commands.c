@@ -58,6 +58,7 @@ const mig_command mig_commands[] = {
     {"version", cmd_version, "", "the version, and what it is built with", 0, 0, 0},
     {"completion", cmd_completion, "SHELL", "a script for bash, zsh or fish that completes commands, options and names",
      1, 1, 0},
-    {"help", cmd_help, "[COMMAND|TOPIC]", "this list, one command, or a topic: steps, guards, man", 0, 2, 0},
+    {"help", cmd_help, "[COMMAND|TOPIC]", "this list, one command, or a topic: steps, guards, rules (of lint), man", 0,
+     2, 0},
     {0},
 };
