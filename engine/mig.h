@@ -165,6 +165,27 @@ bool mig_redo(mig_engine *m, const mig_down_options *options, const mig_listener
 /* Finishes or undoes what an interrupted run left. *settled (may be NULL) counts the runs. */
 bool mig_recover(mig_engine *m, const mig_listener *listener, int64_t *settled, mig_error *err);
 
+/* ---- when a program starts --------------------------------------------------------------------------------------- */
+
+typedef struct mig_start_options {
+  int64_t wait_ms; /* how long at most to wait for another runner; 0: 10 minutes */
+} mig_start_options;
+
+typedef struct mig_start_report {
+  bool asked;      /* MIGRATE_ON_START is on */
+  bool waited;     /* another runner was at work */
+  bool failed;     /* it failed, and the program may go on all the same; error says why */
+  int64_t applied; /* by this process */
+  mig_error error;
+} mig_start_report;
+
+/* For the first lines of a program. Does nothing unless the variable MIGRATE_ON_START is true (true, yes, on, 1). Of
+ * many processes that start at once one migrates; the others wait for it and go on. False: the program must not start.
+ * A failure is one only if MIGRATE_ON_START_FAIL_HARD is true, or if the data could not be restored, a run is
+ * unfinished, or a signal came; any other stands in *out (may be NULL), and the result is true. */
+bool mig_run_on_start(const mig_settings *settings, const mig_start_options *options, const mig_listener *listener,
+                      mig_start_report *out, mig_error *err);
+
 #ifdef __cplusplus
 }
 #endif

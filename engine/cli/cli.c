@@ -31,6 +31,24 @@ void mig_cli_catch_signals(void) {
   signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, not the end in the middle of a run */
 }
 
+/* libmongoc 1.30+ logs that a client was made before it can be told to be silent (base/db.c). */
+static struct {
+  const char *name;
+  char *value;
+} hidden[] = {{"MONGODB_LOG_ALL", NULL}, {"MONGODB_LOG_CONNECTION", NULL}};
+
+void mig_cli_hide_environment(void) {
+  for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+    hidden[i].value = mig_strdup(getenv(hidden[i].name));
+    unsetenv(hidden[i].name);
+  }
+}
+
+void mig_cli_show_environment(void) {
+  for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++)
+    if (hidden[i].value) setenv(hidden[i].name, hidden[i].value, 1);
+}
+
 static void finish_json(mig_cli *cli, int exit_code, const mig_error *err) {
   bson_t line = BSON_INITIALIZER;
   BSON_APPEND_INT32(&line, "exit", exit_code);
@@ -50,6 +68,10 @@ static void release(mig_cli *cli) {
   mig_free(cli->log_file);
   mig_free(cli->metrics_file);
   mig_free(cli->args);
+  for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+    mig_free(hidden[i].value);
+    hidden[i].value = NULL;
+  }
   mig_free(cli->only);
   mig_free(cli->meta);
 }

@@ -59,6 +59,11 @@ int mig_cli_main(int argc, char **argv);
 extern volatile sig_atomic_t mig_cli_stop;
 void mig_cli_catch_signals(void);
 
+/* Variables that must not reach the driver are taken away before main's work, and given back to a program that we
+ * start. */
+void mig_cli_hide_environment(void);
+void mig_cli_show_environment(void);
+
 /* config.c: settles cli->uri and the rest. need_uri false: a missing server is fine. */
 bool mig_cli_settle(mig_cli *cli, mig_error *err);
 bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_t *out, mig_error *err);

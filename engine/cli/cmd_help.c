@@ -38,8 +38,8 @@ static void show_option(mig_cli *cli, int i) {
 }
 
 static void show_command(mig_cli *cli, const mig_command *c) {
-  cli_print(cli, "mig %s%s%s%s\n  %s\n", c->name, c->arguments[0] ? " " : "", c->arguments,
-            c->options ? " [options]" : "", c->help);
+  cli_print(cli, "mig %s%s%s%s\n  %s\n", c->name, c->options ? " [options]" : "", c->arguments[0] ? " " : "",
+            c->arguments, c->help);
   if (c->options) cli_print(cli, "\noptions:\n");
   for (int i = OPT_GENERAL_LAST + 1; i < OPT_COUNT; i++)
     if (c->options & (1ull << i)) show_option(cli, i);

@@ -74,6 +74,10 @@ void cli_man_page(mig_cli *cli) {
   for (int i = 0; i <= OPT_GENERAL_LAST; i++) option(cli, i);
   cli_print(cli, ".SH COMMANDS\n");
   for (const mig_command *c = mig_commands; c->name; c++) command(cli, c);
+  cli_print(cli, ".SH ENVIRONMENT\nBesides the variables named with the options:\n.TP\n.B MIGRATE_ON_START\n"
+                 "\\fBtrue\\fR: \\fBmig start\\fR applies what is pending before it becomes the program.\n.TP\n"
+                 ".B MIGRATE_ON_START_FAIL_HARD\n\\fBtrue\\fR: when that fails, the program is not started.\n.TP\n"
+                 ".B NO_COLOR\nno colour on terminals.\n");
   exits(cli);
   cli_print(cli, ".SH FILES\n.TP\n.I mig.json\nsettings\n.TP\n.I migrations/\nmigration files\n.TP\n.I snapshots/\n"
                  "the store\n");

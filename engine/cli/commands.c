@@ -52,6 +52,8 @@ const mig_command mig_commands[] = {
      OPT_BIT(WHY) | OPT_BIT(META)},
     {"baseline", cmd_baseline, "VERSION", "record all up to and with this one as applied; nothing is run", 1, 1,
      OPT_BIT(WHY) | OPT_BIT(META)},
+    {"start", cmd_start, "-- CMD...", "migrate if MIGRATE_ON_START says so, then become CMD", 1, -1,
+     OPT_BIT(WAIT) | RUNS},
     {"lock-status", cmd_lock_status, "", "who holds the lease", 0, 0, 0},
     {"force-unlock", cmd_force_unlock, "", "take the lease away from its holder", 0, 0, OPT_BIT(CONFIRM)},
     {"doctor", cmd_doctor, "", "check server, rights, store and ledger; try what the server really does", 0, 0, 0},

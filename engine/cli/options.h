@@ -42,6 +42,7 @@
   X(APPLIED, "applied", NULL, "record it as applied")                                                                  \
   X(PENDING, "pending", NULL, "record it as pending")                                                                  \
   X(WHY, "why", "TEXT", "the reason, for the ledger and the history")                                                  \
+  X(WAIT, "wait", "SECONDS", "wait so long at most for another runner (default 600)")                                  \
   X(META, "meta", "KEY=VALUE", "recorded with the run in ledger and history; may be repeated")                         \
   X(CONFIRM, "confirm", NULL, "yes, take the lease away from its holder")                                              \
   X(KEEP_LAST, "keep-last", "N", "keep the newest N snapshots")                                                        \

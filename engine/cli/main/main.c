@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -20,8 +19,6 @@ int main(int argc, char **argv) {
   leave_no_shared_memory();
   if (mig_module_hosts(argc, argv)) return mig_module_host();
   mig_module_host_is_here();
-  /* libmongoc 1.30+ logs that a client was made before it can be told to be silent (base/db.c). */
-  unsetenv("MONGODB_LOG_ALL");
-  unsetenv("MONGODB_LOG_CONNECTION");
+  mig_cli_hide_environment();
   return mig_cli_main(argc, argv);
 }
