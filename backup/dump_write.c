@@ -98,15 +98,15 @@ static bool write_collection(writing *x, const mig_collection_entry *c, mig_erro
   return ok;
 }
 
-static bool wanted(const char *const *only, const char *name) {
+static bool wanted(const mig_manifest *m, const char *const *only, const mig_collection_entry *c) {
   for (const char *const *n = only; n && *n; n++)
-    if (strcmp(*n, name) == 0) return true;
+    if (mig_manifest_named(m, *n) == c) return true;
   return only == NULL;
 }
 
 static bool check_only(const mig_manifest *m, const char *const *only, mig_error *err) {
   for (const char *const *n = only; n && *n; n++) {
-    if (mig_manifest_find(m, *n)) continue;
+    if (mig_manifest_named(m, *n)) continue;
     mig_fail(err, MIG_E_USAGE, "the snapshot %s does not hold the collection %s", m->id, *n);
     return mig_hint(err, "`mig snapshot show %s` lists what it holds", m->id);
   }
@@ -151,7 +151,7 @@ bool mig_dump_write(mig_work *w, mig_archive *archive, const char *const *only, 
   *out = (mig_dump_written){0};
   bool ok = check_only(m, only, err) && mig_archive_verify(archive, w->observer, err) && begin(&x, folder, err);
   for (size_t i = 0; ok && i < m->collection_count; i++)
-    if (wanted(only, m->collections[i].name)) ok = write_collection(&x, &m->collections[i], err);
+    if (wanted(m, only, &m->collections[i])) ok = write_collection(&x, &m->collections[i], err);
   ok = ok && mig_fs_sync_folder_of(x.inside, err) && mig_fs_publish(x.root, folder, err);
   if (!ok) remove_partial(&x);
   mig_free(x.inside);

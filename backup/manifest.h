@@ -77,6 +77,8 @@ bool mig_manifest_write(const mig_manifest *m, mig_buf *json, mig_error *err);
 /* Fills m->digest (and the totals) from the collections. */
 bool mig_manifest_seal(mig_manifest *m, mig_error *err);
 const mig_collection_entry *mig_manifest_find(const mig_manifest *m, const char *collection);
+/* The same for what a person writes: also "<database>.<collection>". A collection of just that name comes first. */
+const mig_collection_entry *mig_manifest_named(const mig_manifest *m, const char *name);
 void mig_manifest_free(mig_manifest *m);
 
 const char *mig_holds_name(mig_holds holds); /* "absent", "metadata", "documents" */

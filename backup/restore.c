@@ -31,6 +31,11 @@ static bool check_choice(const mig_restore *r, const mig_restore_item *item, mig
     mig_why(err, "it differs in options that only a new collection can have, in its sequence, or in nearly everything");
     return mig_hint(err, "restore with --strategy swap or auto");
   }
+  if (item->bring == MIG_BRING_SWAP && item->live && r->options->no_indexes) {
+    mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s cannot be brought back with its indexes left as they are", database, name);
+    mig_why(err, "it differs so much that a new collection must take its place, which would have none of them");
+    return mig_hint(err, "restore it without --no-indexes");
+  }
   if (item->bring == MIG_BRING_VIEW && r->w->caps->has[MIG_CAP_VIEWS] == MIG_NO)
     return mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s is a view, and this server has none", database, name);
   return true;
@@ -162,7 +167,10 @@ bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_option
 
 void mig_restore_report_clear(mig_restore_report *r) {
   if (!r) return;
-  for (size_t i = 0; i < r->count; i++) mig_free(r->collections[i].name);
+  for (size_t i = 0; i < r->count; i++) {
+    mig_free(r->collections[i].name);
+    mig_free(r->collections[i].target);
+  }
   for (size_t i = 0; i < MIG_RESTORE_DISPLACED; i++) mig_free(r->more_displaced[i]);
   mig_free(r->collections);
   mig_free(r->displaced_path);

@@ -40,9 +40,17 @@ typedef struct mig_diff_listener {
   bool (*options)(void *arg, const char *collection, const bson_t *archive, const bson_t *live, mig_error *err);
 } mig_diff_listener;
 
+/* A collection of the snapshot that is put beside the original, under another name. */
+typedef struct mig_restore_as {
+  const char *from, *to; /* collection names */
+} mig_restore_as;
+
 typedef struct mig_restore_options {
-  mig_strategy strategy;      /* AUTO: delta where the collection exists, else swap; swap when delta does not settle */
-  const char *const *only;    /* collection names, NULL-terminated; NULL: all */
+  mig_strategy strategy;    /* AUTO: delta where the collection exists, else swap; swap when delta does not settle */
+  const char *const *only;  /* collection names (mig_manifest_named), NULL-terminated; NULL: all */
+  const mig_restore_as *as; /* just these, under their new names; then `only` is NULL */
+  size_t as_count;
+  bool no_indexes;            /* leaves indexes as they are; a collection that is missing gets none but its own */
   bool dry_run;               /* compare and count only */
   mig_store *displaced_store; /* NULL: displaced documents are not kept */
   const char *displaced_reason;
@@ -50,7 +58,8 @@ typedef struct mig_restore_options {
 } mig_restore_options;
 
 typedef struct mig_restore_collection {
-  char *name;
+  char *name;                      /* in the snapshot */
+  char *target;                    /* where it goes, if that is another name; else NULL */
   int64_t missing, changed, extra; /* documents found to differ */
   int64_t indexes_differing;       /* indexes created, dropped or rebuilt */
   bool options_differ;

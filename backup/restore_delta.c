@@ -36,8 +36,11 @@ static bool relax(void *arg, mig_error *err) {
   const mig_collection_entry *entry = d->item->entry;
   const char *target = d->item->target;
   bson_t live, options;
-  bool ok = mig_db_indexes(w->db, target, &live, err) && mig_indexes_drop(w, target, &live, entry->indexes, true, err);
-  bson_destroy(&live);
+  bool ok = true;
+  if (!d->r->options->no_indexes) { /* those of an archive can be made again; what is not in it could not */
+    ok = mig_db_indexes(w->db, target, &live, err) && mig_indexes_drop(w, target, &live, entry->indexes, true, err);
+    bson_destroy(&live);
+  }
   mig_options_of(d->item->live_info, &options);
   if (ok && mig_options_has_validator(&options))
     ok = mig_validator_off(w, target, err) || mig_refused(err, &d->item->refused);
@@ -93,9 +96,11 @@ static bool bring_options(mig_restore *r, mig_restore_item *item, mig_error *err
 
 bool mig_restore_delta(mig_restore *r, mig_restore_item *item, mig_error *err) {
   const mig_collection_entry *entry = item->entry;
-  if (!mig_indexes_drop(r->w, item->target, item->live_indexes, entry->indexes, false, err)) return false;
+  const bool indexes = !r->options->no_indexes;
+  if (indexes && !mig_indexes_drop(r->w, item->target, item->live_indexes, entry->indexes, false, err)) return false;
   mig_crash_point(MIG_CRASH_RESTORE_INDEXES_DROPPED);
   if (entry->holds == MIG_HOLDS_DOCUMENTS && !mig_compare_identical(&item->documents) && !write_documents(r, item, err))
     return false;
-  return bring_options(r, item, err) && mig_indexes_create(r->w, item->target, entry->indexes, &item->refused, err);
+  return bring_options(r, item, err) &&
+         (!indexes || mig_indexes_create(r->w, item->target, entry->indexes, &item->refused, err));
 }

@@ -44,7 +44,7 @@ static bool read_metadata(mig_restore *r, mig_restore_item *item, const char *co
   return true;
 }
 
-static void compare_metadata(mig_restore_item *item) {
+static void compare_metadata(const mig_restore *r, mig_restore_item *item) {
   bson_t recorded, live;
   mig_options_of(item->entry->info, &recorded);
   mig_options_of(item->live_info, &live);
@@ -52,7 +52,7 @@ static void compare_metadata(mig_restore_item *item) {
   if (item->is_view || item->live_is_view) return;
   item->validator_differs = !mig_options_validator_same(&recorded, &live);
   item->images_differ = !mig_options_images_same(&recorded, &live);
-  item->indexes_differ = mig_indexes_differing(item->live_indexes, item->entry->indexes);
+  if (!r->options->no_indexes) item->indexes_differ = mig_indexes_differing(item->live_indexes, item->entry->indexes);
 }
 
 /* Who wants to hear of what this diff finds, or NULL. Later rounds meet the same differences again. */
@@ -227,7 +227,7 @@ bool mig_restore_diff(mig_restore *r, mig_restore_item *item, const char *collec
   }
   if (keep && !mig_displaced_collection(keep, item->target, item->live_info, item->live_indexes, err)) return false;
   if (entry->holds == MIG_HOLDS_ABSENT) return whole_extra(r, item, collection, keep, err);
-  compare_metadata(item);
+  compare_metadata(r, item);
   if (!tell_metadata(r, item, err)) return false;
   if (item->live_is_view && !item->is_view && !whole_missing(r, item, err)) return false;
   if (item->is_view || item->live_is_view) return !item->fixed_differ || whole_extra(r, item, collection, keep, err);

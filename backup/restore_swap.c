@@ -140,7 +140,7 @@ static bool check_stage(mig_restore *r, const mig_restore_item *item, const char
 /* A whole collection under this name, from the archive. */
 static bool build(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err) {
   return create(r, item, name, err) && load(r, item, name, err) && bring_options(r, item, name, err) &&
-         mig_indexes_create(r->w, name, item->entry->indexes, &item->refused, err);
+         (r->options->no_indexes || mig_indexes_create(r->w, name, item->entry->indexes, &item->refused, err));
 }
 
 bool mig_restore_rename(mig_restore *r, const char *stage, const char *name, bool drop_target, mig_error *err) {

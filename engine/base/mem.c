@@ -29,6 +29,12 @@ char *mig_strdup(const char *text) {
   return copy;
 }
 
+char *mig_strndup(const char *text, size_t size) {
+  char *copy = mig_alloc(size + 1);
+  if (copy) memcpy(copy, text, size);
+  return copy;
+}
+
 char *mig_strdup_printf(const char *fmt, ...) {
   va_list ap, again;
   va_start(ap, fmt);

@@ -14,7 +14,8 @@
 void *mig_alloc(size_t size);              /* zeroed; NULL when there is none */
 void *mig_realloc(void *old, size_t size); /* NULL leaves `old` as it was */
 void mig_free(void *p);
-char *mig_strdup(const char *text); /* NULL for NULL */
+char *mig_strdup(const char *text);               /* NULL for NULL */
+char *mig_strndup(const char *text, size_t size); /* the first `size` bytes, which hold no zero */
 char *mig_strdup_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 typedef struct mig_buf {

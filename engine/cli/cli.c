@@ -73,6 +73,7 @@ static void release(mig_cli *cli) {
     hidden[i].value = NULL;
   }
   mig_free(cli->only);
+  mig_free(cli->as);
   mig_free(cli->meta);
 }
 

@@ -29,7 +29,8 @@ struct mig_cli {
   const char *opt[OPT_COUNT]; /* values as given; "" for a flag; NULL when absent */
   const char **args;
   int arg_count;
-  const char **only, **meta; /* values of the repeated options --only and --meta, NULL-terminated; NULL when absent */
+  /* values of the repeated options --only, --meta and --as, NULL-terminated; NULL when absent */
+  const char **only, **meta, **as;
   char *config_path;
   bson_t *config;                                              /* mig.json; NULL when there is none */
   char *uri, *db, *dir, *store, *by, *log_file, *metrics_file; /* settled: flag > environment > mig.json > default */

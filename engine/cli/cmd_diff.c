@@ -87,6 +87,7 @@ void cli_diff_row(mig_cli *cli, const mig_restore_collection *c) {
   const bool restores = c->strategy[0] != 0;
   bson_t line = BSON_INITIALIZER;
   BSON_APPEND_UTF8(&line, "collection", c->name);
+  if (c->target) BSON_APPEND_UTF8(&line, "target", c->target);
   if (restores) BSON_APPEND_UTF8(&line, "strategy", c->strategy);
   BSON_APPEND_BOOL(&line, "differs", mig_diff_row_differs(c));
   BSON_APPEND_INT64(&line, "missing", c->missing);
@@ -99,10 +100,10 @@ void cli_diff_row(mig_cli *cli, const mig_restore_collection *c) {
   BSON_APPEND_BOOL(&line, "dropped", c->dropped);
   cli_json(cli, &line);
   bson_destroy(&line);
-  cli_print(cli, "  %-32s %s%s%8lld missing %8lld changed %8lld extra %3lld indexes%s%s%s%s\n", c->name, c->strategy,
-            restores ? " " : "", (long long)c->missing, (long long)c->changed, (long long)c->extra,
-            (long long)c->indexes_differing, c->options_differ ? ", options" : "",
-            c->sequence_differs ? ", sequence" : "",
+  cli_print(cli, "  %-32s %s%s%8lld missing %8lld changed %8lld extra %3lld indexes%s%s%s%s\n",
+            c->target ? c->target : c->name, c->strategy, restores ? " " : "", (long long)c->missing,
+            (long long)c->changed, (long long)c->extra, (long long)c->indexes_differing,
+            c->options_differ ? ", options" : "", c->sequence_differs ? ", sequence" : "",
             !c->created ? ""
             : restores  ? ", was missing"
                         : ", is missing",

@@ -1,6 +1,8 @@
 /* restore: a snapshot back into the database, by hand. */
 #include <string.h>
+#include <unistd.h>
 
+#include "backup/store_receive.h"
 #include "cli/commands.h"
 #include "run/emergency.h"
 
@@ -48,28 +50,94 @@ static void show(mig_cli *cli, const mig_emergency_report *r, bool dry_run) {
   if (r->reverted) cli_print(cli, "the ledger follows: %s is no longer applied\n", r->reverted);
 }
 
+/* SOURCE=TARGET. The target is of the database we are connected to; a name with a dot must say so, for collections may
+ * have dots in their names. */
+static bool parse_one_as(const char *text, const char *database, mig_restore_as *as, mig_error *err) {
+  const char *equals = strchr(text, '=');
+  const size_t n = strlen(database);
+  if (!equals || equals == text || !equals[1]) {
+    mig_fail(err, MIG_E_USAGE, "--as takes SOURCE=TARGET, not \"%.200s\"", text);
+    return mig_hint(err, "--as app.users=app.users_of_may");
+  }
+  const char *to = equals + 1;
+  const bool prefixed = strncmp(to, database, n) == 0 && to[n] == '.' && to[n + 1];
+  if (!prefixed && strchr(to, '.')) {
+    mig_fail(err, MIG_E_USAGE, "--as: the target %.200s is not in the database %s", to, database);
+    mig_why(err, "a restore writes to the database it is connected to");
+    return mig_hint(err, "choose it with --db; a collection with a dot in its name is written %s.%.100s", database, to);
+  }
+  as->from = mig_strndup(text, (size_t)(equals - text));
+  as->to = prefixed ? to + n + 1 : to;
+  return as->from || mig_no_memory(err, "--as");
+}
+
+static bool parse_as(const mig_cli *cli, const char *database, mig_emergency_options *o, mig_error *err) {
+  size_t n = 0;
+  while (cli->as && cli->as[n]) n++;
+  if (n == 0) return true;
+  mig_restore_as *as = mig_alloc(n * sizeof *as);
+  if (!as) return mig_no_memory(err, "--as");
+  o->as = as;
+  for (size_t i = 0; i < n; i++, o->as_count++)
+    if (!parse_one_as(cli->as[i], database, &as[i], err)) return false;
+  return true;
+}
+
+static void free_as(mig_emergency_options *o) {
+  for (size_t i = 0; i < o->as_count; i++) mig_free((void *)(uintptr_t)o->as[i].from);
+  mig_free((void *)(uintptr_t)o->as);
+}
+
+static bool check_options(const mig_cli *cli, mig_error *err) {
+  if (cli->opt[OPT_DOCUMENTS] && !cli->opt[OPT_DRY_RUN])
+    return mig_fail(err, MIG_E_USAGE, "--documents goes with --dry-run");
+  if (cli->opt[OPT_REPLACE] && !cli->as) return mig_fail(err, MIG_E_USAGE, "--replace goes with --as");
+  if (!cli->as || !cli->only) return true;
+  mig_fail(err, MIG_E_USAGE, "--as and --only exclude each other");
+  return mig_hint(err, "with --as just the collections it names are restored");
+}
+
+/* From standard input: a file of the store first, verified whole. A dry run keeps nothing. */
+static bool receive(mig_cli *cli, mig_engine *e, mig_emergency_options *o, mig_received **out, mig_error *err) {
+  if (strcmp(o->snapshot, "-") != 0) return true;
+  if (!mig_engine_store(e, err) ||
+      !mig_store_receive(e->store, STDIN_FILENO, !o->dry_run, mig_engine_observer(e), out, err))
+    return false;
+  o->snapshot = mig_received_path(*out);
+  if (!o->dry_run) cli_note(cli, "what came by standard input is kept as %s\n", o->snapshot);
+  return true;
+}
+
+static bool confirm(mig_cli *cli, const mig_engine *e, mig_error *err) {
+  char question[300];
+  snprintf(question, sizeof question,
+           cli->as ? "Put collections of %.120s into %.120s, beside what is there?"
+                   : "Put %.120s back into %.120s, replacing what is there?",
+           cli->args[0], mig_db_label(e->db));
+  return cli->opt[OPT_DRY_RUN] || cli_confirm(cli, question, err);
+}
+
 bool cmd_restore(mig_cli *cli, mig_error *err) {
   mig_engine *e = NULL;
   mig_emergency_report report = {0};
-  char question[300];
+  mig_received *received = NULL;
   mig_emergency_options o = {.snapshot = cli->args[0],
                              .only = cli->only,
+                             .replace = cli->opt[OPT_REPLACE] != NULL,
+                             .no_indexes = cli->opt[OPT_NO_INDEXES] != NULL,
                              .dry_run = cli->opt[OPT_DRY_RUN] != NULL,
                              .no_safety_snapshot = cli->opt[OPT_NO_SAFETY] != NULL};
   const mig_diff_listener listener = cli_diff_listener(cli);
-  if (!strategy(cli, &o.strategy, err)) return false;
-  if (cli->opt[OPT_DOCUMENTS] && !o.dry_run) return mig_fail(err, MIG_E_USAGE, "--documents goes with --dry-run");
+  if (!strategy(cli, &o.strategy, err) || !check_options(cli, err)) return false;
   if (o.dry_run) o.listener = &listener;
-  bool ok = mig_cli_open(cli, &e, err);
-  if (ok)
-    snprintf(question, sizeof question, "Put %.120s back into %.120s, replacing what is there?", cli->args[0],
-             mig_db_label(e->db));
-  ok = ok && (o.dry_run || cli_confirm(cli, question, err));
+  bool ok = mig_cli_open(cli, &e, err) && parse_as(cli, mig_db_name(e->db), &o, err) && confirm(cli, e, err);
   mig_cli_catch_signals(); /* not before: a signal at the question just ends it */
-  ok = ok && mig_emergency_restore(e, &o, &report, err);
+  ok = ok && receive(cli, e, &o, &received, err) && mig_emergency_restore(e, &o, &report, err);
   cli->changed = ok && !o.dry_run;
   if (ok) show(cli, &report, o.dry_run);
   mig_emergency_report_clear(&report);
+  mig_received_free(received);
+  free_as(&o);
   mig_cli_metrics(cli, e);
   mig_close(e);
   return ok;

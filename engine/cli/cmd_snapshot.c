@@ -1,7 +1,11 @@
 /* snapshot create, list, show, verify. */
+#include <string.h>
+#include <unistd.h>
+
 #include "cli/commands.h"
 
 #include "backup/archive_read.h"
+#include "backup/store_receive.h"
 #include "run/emergency.h"
 
 static void json_info(mig_cli *cli, const mig_snapshot_info *s) {
@@ -22,12 +26,39 @@ void cli_show_taken(mig_cli *cli, const mig_snapshot_info *info) {
             (unsigned long long)info->documents, raw, bytes, info->consistency, info->digest, info->path);
 }
 
+/* Taken into the store, read back, and only then sent: what arrives is whole, or cut off by a broken pipe. */
+static bool send_away(mig_cli *cli, mig_engine *e, const mig_snapshot_info *info, mig_error *err) {
+  mig_store_item item = {.id = info->id, .path = info->path};
+  const bool sent = mig_store_send(info->path, STDOUT_FILENO, err);
+  mig_error ignored;
+  mig_store_remove(e->store, &item, &ignored);
+  if (sent)
+    cli_note(cli, "%s: %llu documents, SHA-256 %s\n", info->id, (unsigned long long)info->documents, info->sha256);
+  return sent;
+}
+
+static bool check_output(mig_cli *cli, mig_error *err) {
+  if (!cli->args[0]) return true;
+  if (strcmp(cli->args[0], "-") != 0) {
+    mig_fail(err, MIG_E_USAGE, "`mig snapshot create` takes nothing or -, not \"%.80s\"", cli->args[0]);
+    return mig_hint(err, "collections are named with --only; the folder of snapshots with --store");
+  }
+  if (cli->json)
+    return mig_fail(err, MIG_E_USAGE, "--json and - exclude each other: standard output carries the snapshot");
+  if (!isatty(STDOUT_FILENO)) return true;
+  mig_fail(err, MIG_E_USAGE, "a snapshot is not written to a terminal");
+  return mig_hint(err, "mig snapshot create - > FILE.mig.tar, or | ssh ...");
+}
+
 bool cmd_snapshot_create(mig_cli *cli, mig_error *err) {
   mig_engine *e = NULL;
   mig_snapshot_info info = {0};
   mig_cli_catch_signals();
-  bool ok = mig_cli_open(cli, &e, err) && mig_emergency_snapshot(e, cli->only, &info, err);
-  if (ok) cli_show_taken(cli, &info);
+  bool ok = check_output(cli, err) && mig_cli_open(cli, &e, err) && mig_emergency_snapshot(e, cli->only, &info, err);
+  if (ok && cli->args[0])
+    ok = send_away(cli, e, &info, err);
+  else if (ok)
+    cli_show_taken(cli, &info);
   mig_snapshot_info_clear(&info);
   mig_close(e);
   return ok;

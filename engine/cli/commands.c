@@ -25,8 +25,8 @@ const mig_command mig_commands[] = {
      -1, OPT_BIT(STRICT) | OPT_BIT(GITHUB)},
     {"history", cmd_history, "[NAME]", "every attempt, newest first", 0, 1,
      OPT_BIT(STATUS) | OPT_BIT(DIRECTION) | OPT_BIT(SINCE) | OPT_BIT(LIMIT) | OPT_BIT(PAGE)},
-    {"snapshot create", cmd_snapshot_create, "", "copy the database (or --only some collections) into the store", 0, 0,
-     OPT_BIT(ONLY)},
+    {"snapshot create", cmd_snapshot_create, "[-]",
+     "copy the database (or --only some collections) into the store, or to standard output (-)", 0, 1, OPT_BIT(ONLY)},
     {"snapshot list", cmd_snapshot_list, "", "the snapshots in the store", 0, 0, 0},
     {"snapshot show", cmd_snapshot_show, "SNAPSHOT", "what a snapshot holds", 1, 1, 0},
     {"snapshot verify", cmd_snapshot_verify, "SNAPSHOT...", "check every hash and document; exit 6 if one is damaged",
@@ -42,9 +42,10 @@ const mig_command mig_commands[] = {
      "remove snapshots that no rule keeps, or those named; never what the ledger still needs", 0, -1,
      OPT_BIT(KEEP_LAST) | OPT_BIT(KEEP_DAILY) | OPT_BIT(KEEP_WEEKLY) | OPT_BIT(KEEP_MONTHLY) | OPT_BIT(KEEP_WITHIN) |
          OPT_BIT(FORCE) | OPT_BIT(DRY_RUN) | OPT_BIT(LEASE_MINUTES)},
-    {"restore", cmd_restore, "SNAPSHOT", "put a snapshot back (an id of the store, or a path)", 1, 1,
-     OPT_BIT(ONLY) | OPT_BIT(STRATEGY) | OPT_BIT(DRY_RUN) | OPT_BIT(DOCUMENTS) | OPT_BIT(NO_SAFETY) | OPT_BIT(YES) |
-         OPT_BIT(LEASE_MINUTES)},
+    {"restore", cmd_restore, "SNAPSHOT", "put a snapshot back (an id of the store, a path, or - for standard input)", 1,
+     1,
+     OPT_BIT(ONLY) | OPT_BIT(AS) | OPT_BIT(REPLACE) | OPT_BIT(NO_INDEXES) | OPT_BIT(STRATEGY) | OPT_BIT(DRY_RUN) |
+         OPT_BIT(DOCUMENTS) | OPT_BIT(NO_SAFETY) | OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
     {"recover", cmd_recover, "", "finish or undo an interrupted run", 0, 0, OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
     {"mark", cmd_mark, "NAME", "record by hand that a migration is applied or pending; nothing is run", 1, 1,
      OPT_BIT(APPLIED) | OPT_BIT(PENDING) | OPT_BIT(WHY) | OPT_BIT(META)},

@@ -51,6 +51,9 @@
   X(KEEP_MONTHLY, "keep-monthly", "N", "the same by months")                                                           \
   X(KEEP_WITHIN, "keep-within", "TIME", "keep what is less than that older than the newest, as 1y5m7d2h")              \
   X(FORCE, "force", NULL, "also what is needed, if it is named")                                                       \
+  X(AS, "as", "DB.COLL=DB.COLL", "put this collection beside the original, under a new name; may be repeated")         \
+  X(REPLACE, "replace", NULL, "with --as: also where a collection of that name is there")                              \
+  X(NO_INDEXES, "no-indexes", NULL, "leave indexes as they are, build none")                                           \
   X(DOCUMENTS, "documents", NULL, "show each document that differs, in both forms")                                    \
   X(STRICT, "strict", NULL, "warnings count, too")                                                                     \
   X(GITHUB, "github", NULL, "as annotations of GitHub Actions")                                                        \

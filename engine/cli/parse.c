@@ -52,7 +52,10 @@ static bool take_option(mig_cli *cli, int argc, char **argv, int *i, mig_error *
     mig_fail(err, MIG_E_USAGE, "--%s needs a value: %s", row->name, row->takes);
     return mig_why(err, "%s", row->help);
   }
-  const char ***list = option == OPT_ONLY ? &cli->only : option == OPT_META ? &cli->meta : NULL;
+  const char ***list = option == OPT_ONLY   ? &cli->only
+                       : option == OPT_META ? &cli->meta
+                       : option == OPT_AS   ? &cli->as
+                                            : NULL;
   if (!list && cli->opt[option] && row->takes) return mig_fail(err, MIG_E_USAGE, "--%s is given twice", row->name);
   cli->opt[option] = value;
   return !list || take_more(list, value, err);

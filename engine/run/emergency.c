@@ -7,8 +7,7 @@
 #include "base/crash.h"
 #include "base/names.h"
 #include "run/host.h"
-
-#define JOURNAL_ID "mig.restore"
+#include "run/restore_journal.h"
 
 bool mig_emergency_snapshot(mig_engine *e, const char *const *collections, mig_snapshot_info *out, mig_error *err) {
   mig_snapshot_want *wants = NULL;
@@ -29,65 +28,15 @@ bool mig_emergency_snapshot(mig_engine *e, const char *const *collections, mig_s
   return ok;
 }
 
-/* ---- journal of a restore by hand ---- */
-
-static bool journal_write(mig_engine *e, const char *path, const char *sha256, const mig_emergency_options *o,
-                          mig_error *err) {
-  mig_host host;
-  mig_host_self(&host);
-  bson_t only = BSON_INITIALIZER;
-  for (uint32_t i = 0; o->only && o->only[i]; i++) {
-    char buffer[16];
-    const char *key;
-    bson_uint32_to_string(i, &key, buffer, sizeof buffer);
-    BSON_APPEND_UTF8(&only, key, o->only[i]);
-  }
-  bson_t *command =
-      BCON_NEW("update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", "{", "_id", BCON_UTF8(JOURNAL_ID), "}", "u",
-               "{", "path", BCON_UTF8(path), "sha256", BCON_UTF8(sha256), "strategy", BCON_INT32(o->strategy), "only",
-               BCON_ARRAY(&only), "host", BCON_UTF8(host.name), "by", BCON_UTF8(e->settings.by), "fence",
-               BCON_INT64(mig_lease_fence(e->lease)), "startedAt", BCON_DATE_TIME(mig_now_unix_ms()), "}", "upsert",
-               BCON_BOOL(true), "}", "]");
-  mig_crash_point(MIG_CRASH_JOURNAL_BEFORE);
-  bool ok = mig_db_command(e->db, MIG_WRITE, command, NULL, err);
-  mig_crash_point(MIG_CRASH_JOURNAL_AFTER);
-  bson_destroy(command);
-  bson_destroy(&only);
-  return ok;
-}
-
-static bool journal_remove(mig_engine *e, mig_error *err) {
-  bson_t *command = BCON_NEW("delete", BCON_UTF8(MIG_LOCKS), "deletes", "[", "{", "q", "{", "_id",
-                             BCON_UTF8(JOURNAL_ID), "}", "limit", BCON_INT32(1), "}", "]");
-  mig_crash_point(MIG_CRASH_RECORD_BEFORE);
-  bool ok = mig_db_command(e->db, MIG_WRITE, command, NULL, err);
-  mig_crash_point(MIG_CRASH_RECORD_AFTER);
-  bson_destroy(command);
-  return ok;
-}
-
-static bool journal_read(mig_db *db, bson_t *doc, bool *found, mig_error *err) {
-  bson_t *find =
-      BCON_NEW("find", BCON_UTF8(MIG_LOCKS), "filter", "{", "_id", BCON_UTF8(JOURNAL_ID), "}", "limit", BCON_INT32(1));
-  bool ok = mig_db_first(db, find, doc, found, err);
-  bson_destroy(find);
-  return ok;
-}
-
-bool mig_emergency_pending(mig_db *db, bool *pending, mig_error *err) {
-  bson_t doc;
-  bool ok = journal_read(db, &doc, pending, err);
-  bson_destroy(&doc);
-  return ok;
-}
-
 /* ---- the ledger follows the data ---- */
 
 /* A whole snapshot from before `up` of a migration takes that migration back: the ledger must say so. */
-static bool revert_in_ledger(mig_engine *e, const mig_manifest *m, bool partial, char **reverted, mig_error *err) {
+static bool revert_in_ledger(mig_engine *e, const mig_manifest *m, const mig_emergency_options *o, char **reverted,
+                             mig_error *err) {
   mig_entry *entry = NULL;
   int64_t now = 0;
-  if (!m->migration || !m->direction) return true;
+  const bool partial = o->only != NULL;
+  if (!m->migration || !m->direction || o->as_count) return true;
   if (!mig_ledger_read(e->db, m->migration, &entry, err)) return false;
   bool up = strcmp(m->direction, "up") == 0;
   bool affected = entry && (up ? entry->status == MIG_STATUS_APPLIED : entry->status == MIG_STATUS_REVERTED);
@@ -128,17 +77,25 @@ static void add_event(mig_engine *e, const mig_manifest *m, const char *outcome,
 
 /* ---- restore by hand ---- */
 
-static bool safety_snapshot(mig_engine *e, const mig_manifest *m, const char *const *only, mig_snapshot_info *out,
-                            mig_error *err) {
-  mig_snapshot_want *wants = mig_alloc((m->collection_count + 1) * sizeof *wants);
+static bool is_wanted(const mig_manifest *m, const char *const *only, const mig_collection_entry *e) {
+  for (size_t i = 0; only && only[i]; i++)
+    if (mig_manifest_named(m, only[i]) == e) return true;
+  return only == NULL;
+}
+
+/* Of what the restore will write to: with `as` these are the new names. */
+static bool safety_snapshot(mig_engine *e, const mig_manifest *m, const mig_emergency_options *o,
+                            mig_snapshot_info *out, mig_error *err) {
+  mig_snapshot_want *wants = mig_alloc((m->collection_count + o->as_count + 1) * sizeof *wants);
   size_t count = 0;
   if (!wants) return mig_no_memory(err, "safety snapshot");
-  for (size_t i = 0; i < m->collection_count; i++) {
-    bool wanted = !only;
-    for (size_t k = 0; only && only[k]; k++) wanted = wanted || strcmp(only[k], m->collections[i].name) == 0;
-    mig_holds holds = m->collections[i].holds == MIG_HOLDS_METADATA ? MIG_HOLDS_METADATA : MIG_HOLDS_DOCUMENTS;
-    if (wanted) wants[count++] = (mig_snapshot_want){.collection = m->collections[i].name, .holds = holds};
+  for (size_t i = 0; i < m->collection_count && !o->as_count; i++) {
+    const mig_collection_entry *entry = &m->collections[i];
+    mig_holds holds = entry->holds == MIG_HOLDS_METADATA ? MIG_HOLDS_METADATA : MIG_HOLDS_DOCUMENTS;
+    if (is_wanted(m, o->only, entry)) wants[count++] = (mig_snapshot_want){.collection = entry->name, .holds = holds};
   }
+  for (size_t i = 0; i < o->as_count; i++)
+    wants[count++] = (mig_snapshot_want){.collection = o->as[i].to, .holds = MIG_HOLDS_DOCUMENTS};
   const mig_snapshot_options options = {.store = e->store,
                                         .label = "safety",
                                         .reason = "safety, before a restore by hand",
@@ -153,6 +110,9 @@ static bool safety_snapshot(mig_engine *e, const mig_manifest *m, const char *co
 static mig_restore_options restore_options(const mig_engine *e, const mig_emergency_options *o) {
   return (mig_restore_options){.strategy = o->strategy,
                                .only = o->only,
+                               .as = o->as,
+                               .as_count = o->as_count,
+                               .no_indexes = o->no_indexes,
                                .dry_run = o->dry_run,
                                .listener = o->listener,
                                .displaced_store = o->no_safety_snapshot ? NULL : e->store,
@@ -171,7 +131,8 @@ static bool not_finished(mig_engine *e, const mig_emergency_report *out, const c
   mig_error ignored;
   const bool interrupted = err->code == MIG_E_INTERRUPTED;
   if (err->code == MIG_E_LEASE) return false; /* the journal, too, belongs to the next holder */
-  if (!out->restore.began && journal_remove(e, &ignored)) return interrupted && mig_why(err, "nothing was changed");
+  if (!out->restore.began && mig_restore_journal_remove(e, &ignored))
+    return interrupted && mig_why(err, "nothing was changed");
   if (!interrupted && out->restore.began) {
     err->code = MIG_E_NOT_RESTORED;
     return mig_hint(err, "see to the cause and run `mig recover`: the restore goes on until everything is back");
@@ -185,19 +146,48 @@ static bool not_finished(mig_engine *e, const mig_emergency_report *out, const c
                   out->safety.id ? out->safety.id : "", out->safety.id ? "" : "; nothing else is run before");
 }
 
+/* Beside the original means: not on it, and not on anything else that is there. */
+static bool check_original(const mig_engine *e, const mig_manifest *m, const mig_emergency_options *o, mig_error *err) {
+  for (size_t i = 0; i < o->as_count && strcmp(m->database, mig_db_name(e->db)) == 0; i++) {
+    const mig_collection_entry *from = mig_manifest_named(m, o->as[i].from);
+    if (!from || strcmp(from->name, o->as[i].to) != 0) continue;
+    mig_fail(err, MIG_E_USAGE, "%s.%s is the original itself", m->database, o->as[i].to);
+    return mig_hint(err, "choose another name; or restore it in its place, with --only");
+  }
+  return true;
+}
+
+static bool check_beside(mig_engine *e, const mig_emergency_options *o, mig_error *err) {
+  for (size_t i = 0; i < o->as_count && !o->replace; i++) {
+    const mig_restore_as *as = &o->as[i];
+    bool found = false;
+    bson_t info;
+    const bool ok = mig_db_collection_info(e->db, as->to, &info, &found, err);
+    bson_destroy(&info);
+    if (!ok) return false;
+    if (!found) continue;
+    mig_fail(err, MIG_E_FAILED, "%s.%s is there already", mig_db_name(e->db), as->to);
+    mig_why(err, "--as puts a collection beside the others and overwrites none");
+    return mig_hint(err, "choose another name, or add --replace to bring that collection to the snapshot's state");
+  }
+  return true;
+}
+
 /* Everything that writes: journal, safety snapshot, restore, ledger, event. */
 static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emergency_options *o,
                            mig_emergency_report *out, mig_error *err) {
   const mig_manifest *m = mig_archive_contents(archive);
   char sha256[MIG_SHA256_HEX];
   int64_t began = mig_now_unix_ms();
-  /* an interrupted restore by hand does not stand in the way: this one takes its place */
-  bool ok = mig_engine_refuse_unfinished(e, false, err) && mig_archive_sha256(archive, sha256, NULL, err) &&
-            (o->no_safety_snapshot || safety_snapshot(e, m, o->only, &out->safety, err)) &&
-            mig_checkpoint(&e->work, err) && journal_write(e, out->path, sha256, o, err);
+  bool others = false; /* an interrupted restore by hand, whose place this one takes: then the database is in between */
+  bool ok = mig_engine_refuse_unfinished(e, false, err) && mig_emergency_pending(e->db, &others, err) &&
+            check_beside(e, o, err) && mig_archive_sha256(archive, sha256, NULL, err) &&
+            (o->no_safety_snapshot || safety_snapshot(e, m, o, &out->safety, err)) && mig_checkpoint(&e->work, err) &&
+            mig_restore_journal_write(e, out->path, sha256, o, err);
   if (!ok) return err->code == MIG_E_INTERRUPTED && mig_why(err, "nothing was changed");
-  ok = run_restore(e, archive, o, out, err) && revert_in_ledger(e, m, o->only != NULL, &out->reverted, err) &&
-       journal_remove(e, err);
+  const bool back = run_restore(e, archive, o, out, err);
+  out->restore.began = out->restore.began || others || back;
+  ok = back && revert_in_ledger(e, m, o, &out->reverted, err) && mig_restore_journal_remove(e, err);
   if (!ok) not_finished(e, out, m->id, err);
   const char *outcome = ok ? "restored" : out->restore.began ? "notRestored" : "failed";
   add_event(e, m, outcome, began, &out->restore, ok ? NULL : err);
@@ -218,9 +208,9 @@ bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_em
   ok = ok && (out->path || mig_no_memory(err, "path")) && mig_archive_open(out->path, &archive, err) &&
        mig_archive_verify(archive, mig_engine_observer(e), err);
   const mig_restore_options options = restore_options(e, o);
-  ok = ok && mig_restore_check(archive, &options, err);
+  ok = ok && mig_restore_check(archive, &options, err) && check_original(e, mig_archive_contents(archive), o, err);
   if (ok && o->dry_run) {
-    ok = run_restore(e, archive, o, out, err);
+    ok = check_beside(e, o, err) && run_restore(e, archive, o, out, err);
   } else if (ok) {
     ok = mig_engine_lock(e, "restore", err) && restore_locked(e, archive, o, out, err);
     mig_engine_unlock(e);
@@ -238,45 +228,17 @@ void mig_emergency_report_clear(mig_emergency_report *r) {
   memset(r, 0, sizeof *r);
 }
 
-bool mig_emergency_recover(mig_engine *e, bool *settled, mig_error *err) {
-  bson_t doc, only;
-  const char *path = NULL, *sha256 = NULL;
-  const char **names = NULL;
-  int64_t strategy = 0;
+static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err) {
   mig_archive *archive = NULL;
   mig_emergency_report report = {0};
   char now[MIG_SHA256_HEX];
-  *settled = false;
-  if (!journal_read(e->db, &doc, settled, err)) {
-    bson_destroy(&doc);
-    return false;
-  }
-  bool ok = true;
-  if (!*settled) goto done;
-  ok = mig_bson_str(&doc, "path", &path) && mig_bson_str(&doc, "sha256", &sha256) &&
-       mig_bson_int(&doc, "strategy", &strategy) && strategy >= MIG_STRATEGY_AUTO && strategy <= MIG_STRATEGY_SWAP;
-  if (!ok) {
-    mig_fail(err, MIG_E_SERVER, "the journal of an interrupted restore (%s, _id %s) cannot be read", MIG_LOCKS,
-             JOURNAL_ID);
-    goto done;
-  }
-  bson_iter_t it;
-  if (mig_bson_arr(&doc, "only", &only) && bson_count_keys(&only) > 0 && bson_iter_init(&it, &only)) {
-    names = mig_alloc((bson_count_keys(&only) + 1) * sizeof *names);
-    if (!names) {
-      ok = mig_no_memory(err, "restore");
-      goto done;
-    }
-    for (size_t i = 0; bson_iter_next(&it); i++) names[i] = BSON_ITER_HOLDS_UTF8(&it) ? bson_iter_utf8(&it, NULL) : "";
-  }
-  const mig_emergency_options options = {.strategy = (mig_strategy)strategy, .only = names};
-  ok = mig_engine_store(e, err) && mig_archive_open(path, &archive, err) &&
-       mig_archive_verify(archive, mig_engine_observer(e), err) && mig_archive_sha256(archive, now, NULL, err);
-  if (ok && strcmp(now, sha256) != 0)
-    ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", path);
-  ok = ok && run_restore(e, archive, &options, &report, err) &&
-       revert_in_ledger(e, mig_archive_contents(archive), names != NULL, &report.reverted, err) &&
-       journal_remove(e, err);
+  bool ok = mig_engine_store(e, err) && mig_archive_open(j->path, &archive, err) &&
+            mig_archive_verify(archive, mig_engine_observer(e), err) && mig_archive_sha256(archive, now, NULL, err);
+  if (ok && strcmp(now, j->sha256) != 0)
+    ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", j->path);
+  ok = ok && run_restore(e, archive, &j->options, &report, err) &&
+       revert_in_ledger(e, mig_archive_contents(archive), &j->options, &report.reverted, err) &&
+       mig_restore_journal_remove(e, err);
   if (!ok && err && err->code == MIG_E_INTERRUPTED) {
     err->code = MIG_E_UNFINISHED;
     mig_hint(err, "`mig recover` goes on with it");
@@ -284,10 +246,15 @@ bool mig_emergency_recover(mig_engine *e, bool *settled, mig_error *err) {
   if (archive)
     add_event(e, mig_archive_contents(archive), ok ? "restored" : "notRestored", mig_now_unix_ms(), &report.restore,
               ok ? NULL : err);
-done:
   mig_emergency_report_clear(&report);
   mig_archive_free(archive);
-  mig_free(names);
-  bson_destroy(&doc);
+  return ok;
+}
+
+bool mig_emergency_recover(mig_engine *e, bool *settled, mig_error *err) {
+  mig_restore_journal journal;
+  bool ok = mig_restore_journal_read(e->db, &journal, settled, err);
+  ok = ok && (!*settled || recover(e, &journal, err));
+  mig_restore_journal_clear(&journal);
   return ok;
 }

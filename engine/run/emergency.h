@@ -20,6 +20,10 @@ typedef struct mig_emergency_options {
   const char *snapshot; /* id in the store, or a path */
   mig_strategy strategy;
   const char *const *only;
+  const mig_restore_as *as; /* beside the originals: just these, and only where nothing is yet */
+  size_t as_count;
+  bool replace; /* `as`: what is there may be brought to the snapshot's state */
+  bool no_indexes;
   bool dry_run, no_safety_snapshot;
   const mig_diff_listener *listener; /* of what a dry run finds; may be NULL */
 } mig_emergency_options;
