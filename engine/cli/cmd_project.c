@@ -96,11 +96,11 @@ bool cmd_init(mig_cli *cli, mig_error *err) {
       "{\n  \"uri\": \"mongodb://127.0.0.1:27017/app\",\n  \"dir\": \"migrations\",\n  \"store\": \"snapshots\"\n}\n";
   const char *path = cli->opt[OPT_CONFIG] ? cli->opt[OPT_CONFIG] : "mig.json";
   bool ok = write_new(cli, path, config, err) && mig_fs_make_folder(cli->dir, 0755, err) &&
-            (has_migrations(cli->dir) || write_migration(cli, "first-example", "add-field", err));
+            (has_migrations(cli->dir) || write_migration(cli, "first-example", "example", err));
   if (ok && cli->opt[OPT_WORKFLOW])
     ok = mig_fs_make_folder(".github/workflows", 0755, err) &&
          write_new(cli, ".github/workflows/migration-ci.yml", mig_template_workflow(), err);
   if (ok)
-    cli_print(cli, "next: set \"uri\" in %s (or MIG_URI), edit the example, then `mig plan` and `mig up`\n", path);
+    cli_print(cli, "next: set \"uri\" in %s (or MIG_URI), then `mig plan`, `mig up`, `mig down`: the example runs as it is\n", path);
   return ok;
 }

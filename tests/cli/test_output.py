@@ -145,12 +145,28 @@ def test_init_makes_a_project_that_works_and_overwrites_nothing(project):
     (folder / "mig.json").write_text('{"dir": "migrations"}')
     assert "kept    mig.json" in program("init", cwd=folder, env=env).stdout
     assert (folder / "mig.json").read_text() == '{"dir": "migrations"}'
-    add_users(project)
-    assert program("up", cwd=folder, env=env).returncode == 0
-    assert project.db.users.find_one()["notify"] == {"email": True}
 
 
-@pytest.mark.parametrize("template", ["add-field", "data-transform", "schema-change", "seed-data", "index", "module"])
+@pytest.mark.parametrize("users", [0, 5], ids=["empty database", "with users"])
+def test_example_of_a_new_project_runs_as_it_is_up_and_down(project, users):
+    if users:
+        add_users(project, users)
+    before = project.digest()
+    project.migrations.rmdir()
+    made = project.mig("init").out
+    assert "mig up" in made and "mig down" in made
+    project.mig("lint", "--strict")
+    assert "would" in project.mig("plan").out and project.digest() == before
+    project.mig("up")
+    assert project.db.mig_example.find_one({"_id": "fr"}) == {"_id": "fr", "text": "bonjour", "seen": False}
+    assert project.db.mig_example.index_information()["text_1"]["unique"] is True
+    project.mig("down")
+    assert project.digest() == before
+    project.mig("up")
+    assert project.db.mig_example.count_documents({}) == 3
+
+
+@pytest.mark.parametrize("template", ["add-field", "data-transform", "example", "schema-change", "seed-data", "index", "module"])
 def test_create_writes_a_file_that_can_be_read(project, template):
     out = project.mig("create", "my-change", "--template", template).out
     assert ("my-change.c" if template == "module" else "my-change.json") in out

@@ -193,6 +193,20 @@ def test_signal_before_a_restore_wrote_anything_ends_with_130_and_changes_nothin
     assert ready.mig("recover").out == "nothing to recover\n"
 
 
+def test_restore_that_took_the_place_of_an_interrupted_one_stays_unfinished_though_it_wrote_nothing(ready):
+    ready.mig("doctor")
+    ready.mig("snapshot", "create", "--only", "users")
+    ready.db.users.update_many({}, {"$set": {"name": "x"}})
+    ready.db.users.delete_one({"_id": 3})  # put back after the others
+    args = ("restore", snapshots(ready)[0], "--yes", "--no-safety-snapshot")
+    code, _, _ = at(ready, "update", lambda process: process.send_signal(signal.SIGINT), args=(*args, "--strategy", "delta"))
+    assert code == 7
+    code, out, err = at(ready, "find", lambda process: process.send_signal(signal.SIGINT), args=args)
+    assert code == 7 and "mig recover" in err, (out, err)
+    ready.mig("recover")
+    assert ready.digest() == ready.before and ready.mig("recover").out == "nothing to recover\n"
+
+
 def test_second_signal_in_a_restore_stops_at_once_and_recover_finishes_it(ready):
     ready.mig("snapshot", "create", "--only", "users")
     ready.db.users.update_many({}, {"$set": {"name": "x"}})
