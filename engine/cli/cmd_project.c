@@ -101,6 +101,8 @@ bool cmd_init(mig_cli *cli, mig_error *err) {
     ok = mig_fs_make_folder(".github/workflows", 0755, err) &&
          write_new(cli, ".github/workflows/migration-ci.yml", mig_template_workflow(), err);
   if (ok)
-    cli_print(cli, "next: set \"uri\" in %s (or MIG_URI), then `mig plan`, `mig up`, `mig down`: the example runs as it is\n", path);
+    cli_print(
+        cli, "next: set \"uri\" in %s (or MIG_URI), then `mig plan`, `mig up`, `mig down`: the example runs as it is\n",
+        path);
   return ok;
 }
