@@ -10,6 +10,10 @@ target_compile_definitions(mig_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64 
                            MIG_INSTALLED_PROGRAM="${CMAKE_INSTALL_FULL_BINDIR}/mig")
 target_include_directories(mig_flags INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/engine)
 
+if(MIG_FUZZ) # coverage feedback in everything; only the fuzz targets get libFuzzer's main
+  target_compile_options(mig_flags INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(mig_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(MIG_SANITIZE)
   target_compile_options(mig_flags INTERFACE -fsanitize=${MIG_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(mig_flags INTERFACE -fsanitize=${MIG_SANITIZE})

@@ -57,7 +57,7 @@ static bool read_session(const bson_t *doc, uint8_t id[static MIG_SESSION_BYTES]
   return true;
 }
 
-static void read_state(const bson_t *doc, int64_t now, mig_lease_state *out) {
+void mig_lease_state_read(const bson_t *doc, int64_t now, mig_lease_state *out) {
   const char *by = "", *host = "", *reason = "", *machine = "";
   int64_t started = 0;
   memset(out, 0, sizeof *out);
@@ -87,7 +87,7 @@ bool mig_lease_look(mig_db *db, mig_lease_state *out, mig_error *err) {
   int64_t now = 0;
   memset(out, 0, sizeof *out);
   bool ok = mig_db_first(db, find, &doc, &found, err) && mig_db_server_now(db, &now, err);
-  if (ok && found) read_state(&doc, now, out);
+  if (ok && found) mig_lease_state_read(&doc, now, out);
   bson_destroy(&doc);
   bson_destroy(find);
   return ok;

@@ -112,6 +112,14 @@ static bool read_entry(const bson_t *doc, mig_entry *e, mig_error *err) {
   return true;
 }
 
+bool mig_entry_read(const bson_t *doc, mig_entry **out, mig_error *err) {
+  mig_entry *e = mig_alloc(sizeof *e);
+  const bool ok = e ? read_entry(doc, e, err) : mig_no_memory(err, "ledger");
+  *out = ok ? e : NULL;
+  if (!ok) mig_entry_free(e);
+  return ok;
+}
+
 void mig_ledger_free(mig_ledger *l) {
   if (!l) return;
   for (size_t i = 0; i < l->count; i++) clear_entry(&l->items[i]);
@@ -176,12 +184,7 @@ bool mig_ledger_read(mig_db *db, const char *name, mig_entry **out, mig_error *e
     bson_destroy(plain);
   }
   if (ok && mig_bson_arr(&reply, "cursor.firstBatch", &view) && mig_bson_doc(&view, "0", &doc)) {
-    mig_entry *e = mig_alloc(sizeof *e);
-    ok = e ? read_entry(&doc, e, err) : mig_no_memory(err, "ledger");
-    if (ok)
-      *out = e;
-    else
-      mig_entry_free(e);
+    ok = mig_entry_read(&doc, out, err);
   }
   bson_destroy(&reply);
   bson_destroy(find);

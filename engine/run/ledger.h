@@ -72,6 +72,8 @@ int64_t mig_ledger_next_batch(const mig_ledger *l);
 const mig_entry *mig_ledger_find(const mig_ledger *l, const char *name);
 /* One entry, read with majority read concern where the server has it. *out NULL when there is none. */
 bool mig_ledger_read(mig_db *db, const char *name, mig_entry **out, mig_error *err);
+/* The entry in a document of the ledger: untrusted, anybody may have written to it. */
+bool mig_entry_read(const bson_t *doc, mig_entry **out, mig_error *err);
 void mig_entry_free(mig_entry *e);
 
 /* What identifies a run in every write. */
