@@ -11,7 +11,6 @@ import pytest
 import scenarios
 from cli_support import three_lines
 from conftest import server_uri
-from crash_support import picture
 from scenarios import Ready
 from wireproxy import NthMessage, WireProxy, error_reply, lose_reply, lose_request
 
@@ -122,10 +121,3 @@ def test_each_message_to_the_server_fails_cleanly(scenario, kind, ready, request
         with WireProxy(r.project.uri, [NthMessage(nth, MESSAGES[kind])]) as proxy:
             result = r.project.mig(*r.command, code=None, uri=proxy.uri, timeout=300)
         clean(r, result, f"message {nth} of {counting.seen} ({proxy.log[-1]}): {kind}")
-
-
-def test_after_all_failures_a_run_succeeds(ready):
-    r = ready(SHORT[0])
-    r.state.put(r.project)
-    r.project.mig(*r.command)
-    assert picture(r.project) == r.allowed[0]
