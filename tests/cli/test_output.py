@@ -254,7 +254,8 @@ def test_progress_on_a_terminal_unless_quiet(project):
         project.write(f"000{n}_f", add_field(field=f"f{n}"))
     code, out, screen = on_terminal(project, "up", "--steps", "1", NO_COLOR="1")
     assert code == 0 and "users" in screen and "\r\033[K" in screen and "0001_f" in out
-    code, out, screen = on_terminal(project, "up", "--quiet", NO_COLOR="1")
+    # without shared memory: the driver warns, before main(), when a dead process of the same pid left some behind
+    code, out, screen = on_terminal(project, "up", "--quiet", NO_COLOR="1", MONGOC_DISABLE_SHM="1")
     assert code == 0 and screen == "" and "0002_f" in out
 
 
