@@ -1,5 +1,6 @@
 """Steps and guards from the command line: what is shown, refused, estimated, and brought back."""
 import datetime
+import pathlib
 
 import pytest
 
@@ -78,6 +79,34 @@ def test_each_guard_refuses_before_and_undoes_after(project, guard, why):
     result = p.mig("up", code=None)
     assert result.code in (1, 3) and why in result.err  # 1: the transaction was aborted, 3: restored
     assert p.digest() == before
+
+
+# ---- the examples ----------------------------------------------------------------------------------------------------
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / "migrations" / "examples"
+INDEXES = {"0008_index-compound": ("orders", "customer_1_createdAt_-1", {"key": [("customer", 1), ("createdAt", -1)]}),
+           "0009_index-text": ("articles", "words", {"weights": {"title": 5, "body": 1}}),
+           "0010_index-unique": ("accounts", "email_1", {"unique": True}),
+           "0011_index-ttl": ("sessions", "seenAt_1", {"expireAfterSeconds": 2592000}),
+           "0012_index-partial": ("orders", "open_by_due", {"partialFilterExpression": {"status": "open"}})}
+
+
+@pytest.mark.parametrize("name", INDEXES)
+def test_each_kind_of_index_is_built_and_dropped(project, name):
+    p = project
+    collection, index, wanted = INDEXES[name]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    p.db[collection].insert_many([{"_id": i, "customer": i % 2, "createdAt": now, "dueAt": now, "status": "open", "title": "t",
+                                   "body": "b", "email": f"m{i % 3} ", "lastLogin": i, "seenAt": now} for i in range(4)])
+    p.write(name, (EXAMPLES / f"{name}.json").read_text())
+    p.mig("up")
+    built = p.db[collection].index_information()[index]
+    for option, value in wanted.items():
+        assert (dict(built[option]) if isinstance(value, dict) else built[option]) == value
+    if name == "0010_index-unique":
+        assert sorted((d["_id"], d["email"]) for d in p.db.accounts.find()) == [(1, "m1"), (2, "m2"), (3, "m0")]
+    p.mig("down")
+    assert list(p.db[collection].index_information()) == ["_id_"]
 
 
 # ---- lint ------------------------------------------------------------------------------------------------------------
