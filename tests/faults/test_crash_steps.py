@@ -84,7 +84,7 @@ def test_killed_in_the_middle_of_a_step_in_a_transaction(txn_project, name):
     assert done(p) and p.status("0001_change") == "applied"
 
 
-@pytest.mark.parametrize("batch", range(1, 7))
+@pytest.mark.parametrize("batch", [1, 2, 5])
 def test_killed_while_archiving_every_document_is_somewhere(project, batch):
     p = project
     fill(p)
