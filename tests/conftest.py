@@ -104,7 +104,7 @@ class Project:
             indexes = sorted((dict(i) for i in self.db[name].list_indexes()), key=lambda i: i["name"])
             h.update(repr([{k: (list(v.items()) if hasattr(v, "items") else v) for k, v in sorted(i.items()) if k != "ns"}
                            for i in indexes]).encode())
-            documents = sorted(d.raw for d in raw[name].find())
+            documents = sorted(bytes(d.raw) for d in raw[name].find())
             for d in documents:
                 h.update(d)
         return h.hexdigest()

@@ -341,7 +341,8 @@ static void consistency_says_what_the_server_has(void **state) {
 static void a_server_that_promised_too_much_is_read_collection_by_collection(void **state) {
   fixture *f = *state;
   mig_snapshot_info info;
-  if (mig_caps_has(&f->caps, MIG_CAP_SNAPSHOT_READS)) skip();
+  if (mig_caps_has(&f->caps, MIG_CAP_SNAPSHOT_READS))
+    skip_because("the server keeps this promise: it has snapshot reads");
   fill(f, "a", 10);
   fill(f, "b", 10);
   f->caps.has[MIG_CAP_SNAPSHOT_READS] = MIG_YES; /* it is not true */
@@ -412,7 +413,7 @@ static void a_collection_made_again_under_its_name_is_noticed(void **state) {
   must(mig_db_collection_info(f->db, "a", &entry, &found, &f->err), &f->err);
   bool has_uuid = mig_bson_find(&entry, "info.uuid", &it);
   bson_destroy(&entry);
-  if (!has_uuid) skip(); /* then nobody can */
+  if (!has_uuid) skip_because("the server tells no UUID"); /* then nobody can */
   f->work.checkpoint = meddle;
   f->work.checkpoint_arg = &m;
   assert_false(take(f, NULL, 0, 0, &info));
@@ -468,7 +469,7 @@ static void the_servers_own_collections_are_refused_by_name(void **state) {
 static void a_view_is_kept_by_its_definition(void **state) {
   fixture *f = *state;
   mig_snapshot_info info;
-  if (!mig_caps_has(&f->caps, MIG_CAP_VIEWS)) skip();
+  if (!mig_caps_has(&f->caps, MIG_CAP_VIEWS)) skip_because("the server has no views");
   fill(f, "base", 5);
   run(f, "{\"create\": \"seen\", \"viewOn\": \"base\", \"pipeline\": [{\"$match\": {\"_id\": 1}}]}");
   must(take(f, NULL, 0, 0, &info), &f->err);
@@ -512,7 +513,7 @@ static void time_series_are_refused_by_name_but_for_metadata(void **state) {
   bool capped;
   if (!try_run(f, "{\"create\": \"ts\", \"timeseries\": {\"timeField\": \"t\"}}") ||
       strcmp(type_of(f, "ts", &capped), "timeseries") != 0)
-    skip();
+    skip_because("the server has no time series");
   assert_false(take(f, NULL, 0, 0, &info));
   assert_int_equal(f->err.code, MIG_E_UNSUPPORTED);
   assert_non_null(strstr(f->err.what, ".ts"));
@@ -525,9 +526,10 @@ static void a_capped_collection_keeps_its_order(void **state) {
   fixture *f = *state;
   mig_snapshot_info info;
   bool capped = false;
-  if (!try_run(f, "{\"create\": \"ring\", \"capped\": true, \"size\": 65536}")) skip();
+  if (!try_run(f, "{\"create\": \"ring\", \"capped\": true, \"size\": 65536}"))
+    skip_because("the server takes no capped collection");
   type_of(f, "ring", &capped);
-  if (!capped) skip();
+  if (!capped) skip_because("the server forgets that a collection is capped");
   run(f, "{\"insert\": \"ring\", \"documents\": [{\"_id\": 3}, {\"_id\": 1}, {\"_id\": 2}]}");
   fill(f, "other", 3);
   must(take(f, NULL, 0, 0, &info), &f->err);
@@ -546,7 +548,7 @@ static void a_capped_collection_keeps_its_order(void **state) {
 static void all_collections_are_read_at_one_time(void **state) {
   fixture *f = *state;
   mig_snapshot_info info;
-  if (!mig_caps_has(&f->caps, MIG_CAP_SNAPSHOT_READS)) skip();
+  if (!mig_caps_has(&f->caps, MIG_CAP_SNAPSHOT_READS)) skip_because("the server has no snapshot reads");
   fill(f, "a", 10);
   fill(f, "b", 10);
   /* after a was read and before b is: a write to b that the snapshot must not see */
@@ -564,7 +566,7 @@ static void all_collections_are_read_at_one_time(void **state) {
 static void a_kill_anywhere_leaves_a_whole_archive_or_none(void **state) {
 #ifndef MIG_CRASH_POINTS
   (void)state;
-  skip();
+  skip_because("this build has no crash points");
 #else
   fixture *f = *state;
   static const char *const points[] = {"snapshot_member:1", "snapshot_member:3", "snapshot_written:1",

@@ -1,0 +1,157 @@
+"""Every kind of collection, index and option through a migration that fails: back as it was, or refused before a write.
+
+What a server does not take is left out and told by the name of the part; a server that takes nothing is a failure.
+"""
+import pytest
+
+from cli_support import three_lines
+
+FAILS = {"insert": {"collection": "witness", "documents": [{"_id": 1}]}}  # it is there: the last step fails
+
+INDEXES = {
+    "compound": {"key": {"a": 1, "b": -1}},
+    "unique": {"key": {"u": 1}, "unique": True},
+    "sparse": {"key": {"s": 1}, "sparse": True},
+    "ttl": {"key": {"t": 1}, "expireAfterSeconds": 360000},
+    "partial": {"key": {"p": 1}, "partialFilterExpression": {"p": {"$gt": 5}}},
+    "text": {"key": {"x": "text", "y": "text"}, "weights": {"x": 3, "y": 1}, "default_language": "english"},
+    "hashed": {"key": {"h": "hashed"}},
+    "sphere": {"key": {"g": "2dsphere"}},
+    "flat": {"key": {"f": "2d"}, "bits": 20},
+    "wildcard": {"key": {"w.$**": 1}},
+    "hidden": {"key": {"i": 1}, "hidden": True},
+    "collation": {"key": {"c": 1}, "collation": {"locale": "de", "strength": 2}},
+}
+OPTIONS = {
+    "capped": {"capped": True, "size": 65536, "max": 1000},
+    "validator": {"validator": {"n": {"$gte": 0}}},
+    "moderate": {"validator": {"n": {"$gte": 0}}, "validationLevel": "moderate", "validationAction": "warn"},
+    "collation": {"collation": {"locale": "en", "strength": 2}},
+    "images": {"recordPreImages": True},
+}
+NAMES = ["with space", "with.dot", "ümläut", "per%cent", "-dash", "$dollar", "a" * 100, "quote\"d", "back\\slash", "new\nline"]
+
+
+def refused(call, *args, **more):
+    try:
+        said = call(*args, **more)
+        if not (isinstance(said, dict) and said.get("writeErrors")):
+            return False
+    except Exception as error:  # whatever a server or the driver says
+        said = error
+    print(f"left out: {str(args)[:100]} {str(more)[:100]}: {str(said)[:100]}")
+    return True
+
+
+def options_of(p, name):
+    return next((c for c in p.db.list_collections() if c["name"] == name), {}).get("options", {})
+
+
+def destroyed_and_undone(p, *steps):
+    """The migration does all of its steps and fails; everything is as it was."""
+    p.db.witness.insert_one({"_id": 1})
+    before = p.digest()
+    names = sorted(c["name"] for c in p.db.list_collections())
+    p.write("0001_destroy", {"transaction": "off", "up": [*steps, FAILS]})
+    result = p.mig("up", code=3)
+    assert p.digest() == before, result
+    assert [n for n in names if n not in p.db.list_collection_names()] == []
+
+
+@pytest.mark.parametrize("how", ["dropped", "emptied"])
+def test_every_kind_of_index_comes_back(project, how):
+    p = project
+    p.db.users.insert_many([{"_id": i, "a": i, "u": i, "p": i, "x": "some words", "i": i, "c": str(i), "h": i,
+                             "g": {"type": "Point", "coordinates": [i, 1]}, "f": [i, 1], "w": {"deep": i}} for i in range(30)])
+    made = [name for name, spec in INDEXES.items()
+            if not refused(p.db.command, "createIndexes", "users", indexes=[{**spec, "name": name}])]
+    assert {"compound", "unique", "sparse"} <= set(made)
+    if how == "dropped":
+        destroyed_and_undone(p, {"dropCollection": {"collection": "users"}})
+    else:
+        destroyed_and_undone(p, *[{"dropIndex": {"collection": "users", "name": name}} for name in made],
+                             {"delete": {"collection": "users", "filter": {}}})
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_options_of_a_dropped_collection_come_back(project, name):
+    p = project
+    if refused(p.db.create_collection, "special", **OPTIONS[name]):
+        pytest.skip(f"this server takes no {name}")
+    if not options_of(p, "special"):
+        pytest.skip(f"this server takes {name} and forgets it")
+    p.db.special.insert_many([{"_id": (i * 7) % 30, "n": i} for i in range(30)])
+    destroyed_and_undone(p, {"dropCollection": {"collection": "special"}})
+    if name == "capped":
+        assert [d["n"] for d in p.db.special.find()] == list(range(30)), "in the order they were written"
+
+
+def test_odd_names_of_collections_come_back(project):
+    p = project
+    made = [n for n in NAMES if not refused(p.db.command, "insert", n, documents=[{"_id": 1, "name": n}])]
+    assert len(made) >= 5
+    kept = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    before = p.digest()
+    for name in made:
+        p.db.command("drop", name)
+    p.mig("restore", kept, "--yes")
+    assert p.digest() == before
+
+
+def test_view_comes_back_when_a_migration_that_dropped_it_fails(project):
+    p = project
+    p.db.users.insert_many([{"_id": i, "n": i} for i in range(10)])
+    p.db.create_collection("young", viewOn="users", pipeline=[{"$match": {"n": {"$lt": 3}}}])
+    if next(c for c in p.db.list_collections() if c["name"] == "young")["type"] != "view":
+        pytest.skip("this server has no views")
+    destroyed_and_undone(p, {"dropCollection": {"collection": "young"}}, {"removeField": {"collection": "users", "field": "n"}})
+    assert [d["_id"] for d in p.db.young.find()] == [0, 1, 2]
+
+
+@pytest.fixture
+def series(project):
+    if refused(project.db.create_collection, "series", timeseries={"timeField": "t"}):
+        pytest.skip("this server has no time series")
+    if next(c for c in project.db.list_collections() if c["name"] == "series")["type"] != "timeseries":
+        pytest.skip("this server takes a time series and makes a plain collection")
+    return project
+
+
+def test_time_series_are_refused_by_name_before_anything_is_written(series):
+    p = series
+    p.db.users.insert_many([{"_id": i} for i in range(5)])
+    before = p.digest("users")
+    for step in ({"dropCollection": {"collection": "series"}}, {"delete": {"collection": "series", "filter": {}}}):
+        p.write("0001_drop", {"transaction": "off", "up": [{"delete": {"collection": "users", "filter": {}}}, step]})
+        three_lines(p.mig("up", code=1), "series", "timeseries")
+        assert p.digest("users") == before and "series" in p.db.list_collection_names()
+    three_lines(p.mig("snapshot", "create", code=1), ".series", "--only")
+    assert not list(p.store.glob("*.mig.tar")) and p.partials() == []
+
+
+def test_time_series_that_nobody_touches_stand_in_no_ones_way(series):
+    p = series
+    p.db.users.insert_many([{"_id": i} for i in range(5)])
+    p.mig("snapshot", "create", "--only", "users")
+    destroyed_and_undone(p, {"delete": {"collection": "users", "filter": {}}})
+
+
+@pytest.mark.parametrize("strategy", ["delta", "swap"])
+def test_document_of_16_mib_comes_back(project, strategy):
+    p = project
+    for size in (16 << 20, (16 << 20) - 4096, 15 << 20):  # some servers take a little less
+        document = {"_id": 1, "pad": "x" * (size - 24)}
+        if not refused(p.db.command, "insert", "large", documents=[document]):
+            break
+    assert p.db.large.count_documents({}) == 1
+    p.db.large.insert_many([{"_id": 0}, {"_id": 2}])
+    kept = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    before = p.digest()
+    p.db.large.update_one({"_id": 1}, {"$set": {"pad": 1}})
+    p.mig("restore", kept, "--yes", "--strategy", strategy)
+    same = p.digest() == before
+    assert same, size
+    p.db.large.delete_one({"_id": 1})
+    p.mig("restore", kept, "--yes", "--strategy", strategy)
+    same = p.digest() == before
+    assert same, size
