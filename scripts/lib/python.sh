@@ -7,7 +7,7 @@
 #
 # Run pytest as "$python" -m pytest.
 
-TEST_PACKAGES=(pip==26.3 pymongo==4.20.0 pytest==9.2.0)
+TEST_PACKAGES=(pip==26.3 pymongo==4.20.0 pytest==9.2.0 PyYAML==6.0.3)
 
 test_venv() {
   local base name
@@ -29,7 +29,7 @@ venv_python() {
   command -v python3
 }
 
-venv_works() { "$1/bin/python" -c 'import pymongo, pytest' 2>/dev/null; }
+venv_works() { "$1/bin/python" -c 'import pymongo, pytest, yaml' 2>/dev/null; }
 
 venv_build() {
   local temp=$1 final=$2
