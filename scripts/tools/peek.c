@@ -1,9 +1,14 @@
 /*
  * peek - looks at a database without mig: for quickstart and tests, so that mig does not have to vouch for itself
  *
- *     mig-peek digest DB [COLLECTION...]   SHA-256 over all documents (raw bytes, in _id order), index specs and
- * options mig-peek count DB COLLECTION         documents mig-peek drop DB COLLECTION          drops it, as somebody's
- * slip of the hand would
+ *     mig-peek digest DB [COLLECTION...]
+ *         SHA-256 over all documents (raw bytes, in _id order), index specs and options
+ *     mig-peek count DB COLLECTION
+ *         documents
+ *     mig-peek drop DB COLLECTION
+ *         drops it, as somebody's slip of the hand would
+ *     mig-peek scan DB
+ *         reads every document and does nothing with it: the floor for scripts/bench
  *
  * The server is in MIG_URI. Uses libmongoc directly and nothing of mig. mig's own collections are left out.
  */
@@ -143,12 +148,34 @@ static int count_or_drop(mongoc_database_t *db, const char *verb, const char *na
   return code;
 }
 
+/* Every document of every collection, as the driver gives them. */
+static int scan(mongoc_database_t *db) {
+  bson_error_t error = {0};
+  bson_t all = BSON_INITIALIZER;
+  const bson_t *doc;
+  long long documents = 0, bytes = 0;
+  char **names = mongoc_database_get_collection_names_with_opts(db, NULL, &error);
+  bool ok = names != NULL;
+  for (size_t i = 0; ok && names[i]; i++) {
+    mongoc_collection_t *c = mongoc_database_get_collection(db, names[i]);
+    mongoc_cursor_t *cursor = mongoc_collection_find_with_opts(c, &all, NULL, NULL);
+    for (; mongoc_cursor_next(cursor, &doc); documents++) bytes += doc->len;
+    ok = !mongoc_cursor_error(cursor, &error);
+    mongoc_cursor_destroy(cursor);
+    mongoc_collection_destroy(c);
+  }
+  bson_strfreev(names);
+  if (!ok) return fail(&error);
+  printf("%lld documents, %lld bytes\n", documents, bytes);
+  return 0;
+}
+
 int main(int argc, char **argv) {
   bson_error_t error = {0};
   const char *uri_text = getenv("MIG_URI");
   int code = 2;
   if (argc < 3 || !uri_text) {
-    fprintf(stderr, "usage: MIG_URI=... mig-peek digest|count|drop DB [COLLECTION...]\n");
+    fprintf(stderr, "usage: MIG_URI=... mig-peek digest|count|drop|scan DB [COLLECTION...]\n");
     return 2;
   }
   mongoc_init();
@@ -159,6 +186,8 @@ int main(int argc, char **argv) {
     code = fail(&error);
   else if (strcmp(argv[1], "digest") == 0)
     code = digest(db, argc - 3, argv + 3);
+  else if (strcmp(argv[1], "scan") == 0)
+    code = scan(db);
   else if (argc == 4)
     code = count_or_drop(db, argv[1], argv[3]);
   if (db) mongoc_database_destroy(db);
