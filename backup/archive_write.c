@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "backup/archive_read.h"
-#include "backup/chunk.h"
+#include "backup/chunk_line.h"
 #include "backup/manifest_internal.h"
 #include "backup/tar_out.h"
 #include "base/crash.h"
@@ -16,13 +16,10 @@ struct mig_archive_writer {
   mig_manifest *manifest;
   char *partial, *final;
   mig_tar_out *tar;
-  mig_packer *packer;
-  mig_hash *whole, *part;        /* of the open collection; of one chunk */
+  mig_chunk_line *line;   /* from the first document to collection_end() its thread has tar, whole and the chunks */
+  mig_hash *whole, *part; /* of the open collection; of a small member */
   mig_collection_entry *current; /* the open collection: the manifest's last entry; NULL between collections */
-  mig_buf raw;                   /* the chunk that is being filled */
-  size_t last_at;                /* where its last document begins */
-  uint64_t raw_documents;
-  uint32_t chunk_bytes;
+  uint64_t documents;            /* given for it */
   bool made_partial, published;
 };
 
@@ -45,6 +42,47 @@ static bool write_header(mig_archive_writer *w, mig_error *err) {
   return ok;
 }
 
+/* Room in an array that only grows by one, doubled whenever the count reaches a power of two. */
+static bool grow(void **items, size_t count, size_t size, mig_error *err) {
+  if (count & (count - 1)) return true;
+  void *grown = mig_realloc(*items, (count ? count * 2 : 1) * size);
+  if (!grown) return mig_no_memory(err, "manifest");
+  *items = grown;
+  return true;
+}
+
+/* Called by the line, in order. */
+static bool write_chunk(void *arg, mig_packed *chunk, mig_error *err) {
+  mig_archive_writer *w = arg;
+  mig_collection_entry *c = w->current;
+  mig_chunk *k = &chunk->info;
+  void *items = c->chunks;
+  if (!grow(&items, c->chunk_count, sizeof *c->chunks, err)) return false;
+  c->chunks = items;
+  if (!(k->member = mig_member_of_chunk(w->manifest->database, c->name, c->chunk_count)))
+    return mig_no_memory(err, "chunk");
+  mig_hash_add(w->whole, chunk->raw.data, chunk->raw.size);
+  if (!mig_tar_out_member(w->tar, k->member, chunk->stored.data, chunk->stored.size, &k->offset, err)) return false;
+  mig_crash_point(MIG_CRASH_SNAPSHOT_MEMBER);
+  c->documents += k->documents;
+  c->raw_bytes += k->raw_bytes;
+  c->chunks[c->chunk_count++] = *k;
+  memset(k, 0, sizeof *k);
+  return true;
+}
+
+static bool open_line(mig_archive_writer *w, const mig_archive_options *o, mig_error *err) {
+  const mig_chunk_line_options line = {.chunk_bytes = o && o->chunk_bytes ? o->chunk_bytes : DEFAULT_CHUNK_BYTES,
+                                       .level = o && o->level ? o->level : DEFAULT_LEVEL,
+                                       .jobs = o ? o->jobs : 0,
+                                       .budget_bytes = MIG_ARCHIVE_MEMORY,
+                                       .write = write_chunk,
+                                       .arg = w};
+  if (line.chunk_bytes > MIG_CHUNK_MAX_BYTES)
+    return mig_fail(err, MIG_E_USAGE, "a chunk can have at most %u bytes", MIG_CHUNK_MAX_BYTES);
+  return mig_chunk_line_open(&line, &w->line, err);
+}
+
 bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archive_options *options,
                        mig_archive_writer **out, mig_error *err) {
   *out = NULL;
@@ -54,18 +92,11 @@ bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archi
     return mig_no_memory(err, "archive");
   }
   w->manifest = manifest;
-  w->raw = MIG_BUF(MIG_DOCUMENT_MAX_BYTES);
-  w->chunk_bytes = options && options->chunk_bytes ? options->chunk_bytes : DEFAULT_CHUNK_BYTES;
   if (!manifest->id || !manifest->database) {
     mig_fail(err, MIG_E_FAILED, "a snapshot needs an id and the database's name");
     goto done;
   }
-  if (w->chunk_bytes > MIG_CHUNK_MAX_BYTES) {
-    mig_fail(err, MIG_E_USAGE, "a chunk can have at most %u bytes", MIG_CHUNK_MAX_BYTES);
-    goto done;
-  }
-  if (!mig_store_paths(store, manifest->id, &w->partial, &w->final, err) ||
-      !mig_packer_new(options && options->level ? options->level : DEFAULT_LEVEL, &w->packer, err) ||
+  if (!open_line(w, options, err) || !mig_store_paths(store, manifest->id, &w->partial, &w->final, err) ||
       !mig_hash_new(&w->whole, err) || !mig_hash_new(&w->part, err) ||
       !mig_tar_out_open(w->partial, manifest->created_unix_ms, &w->tar, err))
     goto done;
@@ -78,15 +109,6 @@ done:
 
 mig_manifest *mig_archive_manifest(mig_archive_writer *w) {
   return w->manifest;
-}
-
-/* Room in an array that only grows by one, doubled whenever the count reaches a power of two. */
-static bool grow(void **items, size_t count, size_t size, mig_error *err) {
-  if (count & (count - 1)) return true;
-  void *grown = mig_realloc(*items, (count ? count * 2 : 1) * size);
-  if (!grown) return mig_no_memory(err, "manifest");
-  *items = grown;
-  return true;
 }
 
 static bool describe(mig_archive_writer *w, mig_collection_entry *c, const bson_t *info, const bson_t *indexes,
@@ -116,49 +138,8 @@ bool mig_archive_collection(mig_archive_writer *w, const char *name, mig_holds h
   if (!(c->name = mig_strdup(name))) return mig_no_memory(err, "collection");
   m->collection_count++;
   w->current = c;
+  w->documents = 0;
   return holds == MIG_HOLDS_ABSENT || describe(w, c, info, indexes, err);
-}
-
-static size_t first_size(const mig_buf *raw) {
-  uint32_t length = 0;
-  memcpy(&length, raw->data, sizeof length);
-  return BSON_UINT32_FROM_LE(length);
-}
-
-static bool fill_chunk(mig_archive_writer *w, mig_chunk *k, const uint8_t **stored, mig_error *err) {
-  size_t stored_bytes = 0;
-  k->raw_bytes = w->raw.size;
-  k->documents = w->raw_documents;
-  k->first = mig_bson_id(w->raw.data, first_size(&w->raw));
-  k->last = mig_bson_id(w->raw.data + w->last_at, w->raw.size - w->last_at);
-  k->member = mig_member_of_chunk(w->manifest->database, w->current->name, w->current->chunk_count);
-  if (!k->first || !k->last || !k->member) return mig_no_memory(err, "chunk");
-  mig_hash_add(w->part, w->raw.data, w->raw.size);
-  mig_hash_hex(w->part, k->raw_sha256);
-  mig_hash_add(w->whole, w->raw.data, w->raw.size);
-  if (!mig_chunk_pack(w->packer, w->raw.data, w->raw.size, stored, &stored_bytes, err)) return false;
-  k->stored_bytes = stored_bytes;
-  return true;
-}
-
-static bool flush(mig_archive_writer *w, mig_error *err) {
-  mig_collection_entry *c = w->current;
-  const uint8_t *stored = NULL;
-  if (w->raw_documents == 0) return true;
-  void *items = c->chunks;
-  if (!grow(&items, c->chunk_count, sizeof *c->chunks, err)) return false;
-  c->chunks = items;
-  mig_chunk *k = &c->chunks[c->chunk_count];
-  memset(k, 0, sizeof *k);
-  bool ok = fill_chunk(w, k, &stored, err);
-  c->chunk_count++; /* only now: the name has the chunk's number; and what it owns must be found by free */
-  if (!ok || !write_member(w, k->member, stored, (size_t)k->stored_bytes, &k->offset, k->sha256, err)) return false;
-  c->documents += k->documents;
-  c->raw_bytes += k->raw_bytes;
-  mig_buf_clear(&w->raw);
-  w->raw_documents = 0;
-  w->last_at = 0;
-  return true;
 }
 
 bool mig_archive_document(mig_archive_writer *w, const uint8_t *bson, size_t size, mig_error *err) {
@@ -170,21 +151,17 @@ bool mig_archive_document(mig_archive_writer *w, const uint8_t *bson, size_t siz
                     w->manifest->database, name, size);
   if (!mig_bson_valid(bson, size)) {
     mig_fail(err, MIG_E_SERVER, "%s.%s: a document is not valid BSON", w->manifest->database, name);
-    return mig_why(err, "document %llu in reading order, %zu bytes",
-                   (unsigned long long)(w->current->documents + w->raw_documents + 1), size);
+    return mig_why(err, "document %llu in reading order, %zu bytes", (unsigned long long)(w->documents + 1), size);
   }
-  if (w->raw_documents && w->raw.size + size > w->chunk_bytes && !flush(w, err)) return false;
-  w->last_at = w->raw.size;
-  if (!mig_buf_add(&w->raw, bson, size, err)) return false;
-  w->raw_documents++;
-  return true;
+  w->documents++;
+  return mig_chunk_line_document(w->line, bson, size, err);
 }
 
 bool mig_archive_collection_end(mig_archive_writer *w, mig_error *err) {
   mig_collection_entry *c = w->current;
   mig_buf json = MIG_BUF(MIG_METADATA_MAX_BYTES);
   if (!c) return mig_fail(err, MIG_E_FAILED, "no collection of %s is open", w->manifest->database);
-  if (!flush(w, err)) return false;
+  if (!mig_chunk_line_end(w->line, err)) return false;
   w->current = NULL;
   if (c->holds == MIG_HOLDS_ABSENT) return true;
   if (c->holds == MIG_HOLDS_DOCUMENTS) mig_hash_hex(w->whole, c->sha256);
@@ -251,12 +228,11 @@ bool mig_archive_finish(mig_archive_writer *w, char **path, char sha256[static M
 
 void mig_archive_writer_free(mig_archive_writer *w) {
   if (!w) return;
+  mig_chunk_line_free(w->line); /* its thread may be writing */
   mig_tar_out_free(w->tar);
   if (w->made_partial && !w->published) unlink(w->partial);
-  mig_packer_free(w->packer);
   mig_hash_free(w->part);
   mig_hash_free(w->whole);
-  mig_buf_free(&w->raw);
   mig_manifest_free(w->manifest);
   mig_free(w->partial);
   mig_free(w->final);

@@ -7,8 +7,10 @@
  * name and its folder synced. Anything else leaves at most a .partial, removed by free().
  * Errors: MIG_E_STORE when writing fails (path, cause); after an error only free() may follow.
  * Ownership: begin() takes the manifest over, also when it fails. info and indexes are copied.
- * Memory: one raw chunk and its compressed form, whatever the size of the collection.   Threads: one writer, one
- * thread. Trust: documents are checked for structure (lengths, depth), not for UTF-8; their bytes are never changed.
+ * Memory: jobs + 2 chunks, raw and compressed, at most MIG_ARCHIVE_MEMORY of raw bytes unless one document is larger.
+ * Threads: one writer, one caller. Inside, `jobs` threads compress and hash, one more writes in order: an error may
+ * so show up with a later document or at collection_end().
+ * Trust: documents are checked for structure (lengths, depth), not for UTF-8; their bytes are never changed.
  */
 #ifndef MIG_BACKUP_ARCHIVE_WRITE_H
 #define MIG_BACKUP_ARCHIVE_WRITE_H
@@ -16,11 +18,14 @@
 #include "backup/manifest.h"
 #include "backup/store.h"
 
+#define MIG_ARCHIVE_MEMORY (16u << 20)
+
 typedef struct mig_archive_writer mig_archive_writer;
 
 typedef struct mig_archive_options {
   uint32_t chunk_bytes; /* 0: 4 MiB raw; at most MIG_CHUNK_MAX_BYTES */
   int level;            /* zstd; 0: 3 */
+  unsigned jobs;        /* threads that compress; 0: see mig_jobs (pipeline.h) */
 } mig_archive_options;
 
 /* manifest: its id, tool, reason, database, created_unix_ms, migration and direction are written into the header, so

@@ -7,6 +7,7 @@
  * After load() everything the manifest says of the chunk has been checked: both hashes, sizes, that it is exactly one
  * frame, the number of documents, the structure of each, the first and the last _id.
  * Memory: the chunk, raw and stored; the buffers and zstd's context serve all chunks of an archive.
+ * Threads: a packer and a reader belong to one thread at a time.
  */
 #ifndef MIG_BACKUP_CHUNK_H
 #define MIG_BACKUP_CHUNK_H
@@ -15,11 +16,24 @@
 
 typedef struct mig_packer mig_packer;
 
+/* A chunk on its way into an archive. */
+typedef struct mig_packed {
+  mig_buf raw;    /* the caller fills these: whole documents, */
+  size_t last_at; /* where the last of them begins, */
+  uint64_t documents;
+  mig_buf stored; /* and pack() these: the frame, */
+  mig_chunk info; /* and what the manifest says of it, but for its member's name and place */
+} mig_packed;
+
+void mig_packed_start(mig_packed *c); /* empty again; large buffers are let go, others kept */
+void mig_packed_free(mig_packed *c);  /* what it owns */
+
 bool mig_packer_new(int level, mig_packer **out, mig_error *err);
-/* stored is borrowed until the next call. */
-bool mig_chunk_pack(mig_packer *p, const void *raw, size_t raw_bytes, const uint8_t **stored, size_t *stored_bytes,
-                    mig_error *err);
+bool mig_chunk_pack(mig_packer *p, mig_packed *c, mig_error *err);
 void mig_packer_free(mig_packer *p);
+
+/* Chunks are 4 MiB; a buffer that grew past this for a large document is not kept. */
+#define MIG_CHUNK_KEEP_BYTES (6u << 20)
 
 typedef struct mig_chunk_reader {
   mig_buf stored, raw;

@@ -1,18 +1,19 @@
+#include <string.h>
 #include <zstd.h>
 
 #include "backup/chunk.h"
+#include "backup/manifest_internal.h"
 
 struct mig_packer {
   ZSTD_CCtx *zstd;
-  uint8_t *stored;
-  size_t capacity;
+  mig_hash *hash;
 };
 
 bool mig_packer_new(int level, mig_packer **out, mig_error *err) {
   *out = NULL;
   mig_packer *p = mig_alloc(sizeof *p);
   if (p) p->zstd = ZSTD_createCCtx();
-  if (!p || !p->zstd) {
+  if (!p || !p->zstd || !mig_hash_new(&p->hash, err)) {
     mig_packer_free(p);
     return mig_no_memory(err, "zstd");
   }
@@ -26,28 +27,72 @@ bool mig_packer_new(int level, mig_packer **out, mig_error *err) {
   return true;
 }
 
-bool mig_chunk_pack(mig_packer *p, const void *raw, size_t raw_bytes, const uint8_t **stored, size_t *stored_bytes,
-                    mig_error *err) {
-  size_t bound = ZSTD_compressBound(raw_bytes);
-  if (bound > p->capacity) {
-    mig_free(p->stored);
-    p->capacity = 0;
-    if (!(p->stored = mig_alloc(bound))) return mig_no_memory(err, "compressed chunk");
-    p->capacity = bound;
-  }
-  size_t n = ZSTD_compress2(p->zstd, p->stored, p->capacity, raw, raw_bytes);
+void mig_packer_free(mig_packer *p) {
+  if (!p) return;
+  ZSTD_freeCCtx(p->zstd);
+  mig_hash_free(p->hash);
+  mig_free(p);
+}
+
+static bool compress(mig_packer *p, mig_packed *c, mig_error *err) {
+  const size_t bound = ZSTD_compressBound(c->raw.size);
+  c->stored.maximum = bound;
+  mig_buf_clear(&c->stored);
+  if (!mig_buf_reserve(&c->stored, bound, err)) return false;
+  const size_t n = ZSTD_compress2(p->zstd, c->stored.data, bound, c->raw.data, c->raw.size);
   if (ZSTD_isError(n)) {
     mig_fail(err, MIG_E_FAILED, "a chunk could not be compressed");
     return mig_why(err, "zstd: %s", ZSTD_getErrorName(n));
   }
-  *stored = p->stored;
-  *stored_bytes = n;
+  c->stored.size = n;
   return true;
 }
 
-void mig_packer_free(mig_packer *p) {
-  if (!p) return;
-  ZSTD_freeCCtx(p->zstd);
-  mig_free(p->stored);
-  mig_free(p);
+static size_t first_size(const mig_buf *raw) {
+  uint32_t length = 0;
+  memcpy(&length, raw->data, sizeof length);
+  return BSON_UINT32_FROM_LE(length);
+}
+
+bool mig_chunk_pack(mig_packer *p, mig_packed *c, mig_error *err) {
+  mig_chunk *k = &c->info;
+  k->raw_bytes = c->raw.size;
+  k->documents = c->documents;
+  k->first = mig_bson_id(c->raw.data, first_size(&c->raw));
+  k->last = mig_bson_id(c->raw.data + c->last_at, c->raw.size - c->last_at);
+  if (!k->first || !k->last) return mig_no_memory(err, "chunk");
+  mig_hash_add(p->hash, c->raw.data, c->raw.size);
+  mig_hash_hex(p->hash, k->raw_sha256);
+  if (!compress(p, c, err)) return false;
+  mig_hash_add(p->hash, c->stored.data, c->stored.size);
+  mig_hash_hex(p->hash, k->sha256);
+  k->stored_bytes = c->stored.size;
+  return true;
+}
+
+static void keep_small(mig_buf *b) {
+  mig_buf_clear(b);
+  if (b->capacity > MIG_CHUNK_KEEP_BYTES) mig_buf_free(b);
+}
+
+static void forget_info(mig_packed *c) {
+  mig_free(c->info.member);
+  bson_destroy(c->info.first);
+  bson_destroy(c->info.last);
+  memset(&c->info, 0, sizeof c->info);
+}
+
+void mig_packed_start(mig_packed *c) {
+  forget_info(c);
+  keep_small(&c->raw);
+  keep_small(&c->stored);
+  c->raw.maximum = MIG_DOCUMENT_MAX_BYTES;
+  c->last_at = 0;
+  c->documents = 0;
+}
+
+void mig_packed_free(mig_packed *c) {
+  forget_info(c);
+  mig_buf_free(&c->raw);
+  mig_buf_free(&c->stored);
 }

@@ -32,12 +32,12 @@ typedef struct mig_pipeline_options {
 unsigned mig_jobs(unsigned asked); /* 0: a thread for each processor, at most 4 */
 
 bool mig_pipeline_open(const mig_pipeline_options *options, mig_pipeline **out, mig_error *err);
-bool mig_pipeline_take(mig_pipeline *p, void **item, mig_error *err);    /* waits for room; with finish() only */
-void *mig_pipeline_try_take(mig_pipeline *p);                            /* NULL: there is no room now */
-void mig_pipeline_put(mig_pipeline *p, void *item, size_t bytes);        /* what take gave, filled */
-bool mig_pipeline_next(mig_pipeline *p, void **item, mig_error *err);    /* waits; *item NULL: nothing is in it */
-void mig_pipeline_done(mig_pipeline *p, void *item);                     /* what next gave, used */
-bool mig_pipeline_drain(mig_pipeline *p, mig_error *err);                /* waits until everything is finished */
-void mig_pipeline_free(mig_pipeline *p);                                 /* gives up what is still in it */
+bool mig_pipeline_take(mig_pipeline *p, void **item, mig_error *err); /* waits for room; with finish() only */
+void *mig_pipeline_try_take(mig_pipeline *p);                         /* NULL: there is no room now */
+void mig_pipeline_put(mig_pipeline *p, void *item, size_t bytes);     /* what take gave, filled */
+bool mig_pipeline_next(mig_pipeline *p, void **item, mig_error *err); /* waits; *item NULL: nothing is in it */
+void mig_pipeline_done(mig_pipeline *p, void *item);                  /* what next gave, used */
+bool mig_pipeline_drain(mig_pipeline *p, mig_error *err);             /* waits until everything is finished */
+void mig_pipeline_free(mig_pipeline *p);                              /* gives up what is still in it */
 
 #endif
