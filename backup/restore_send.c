@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define UNAUTHORIZED 13
+
 /* A command is one document: 16 MiB and 16 KiB of slack, which field names and the command itself need too. */
 #define COMMAND_BYTES ((16u << 20) + (8u << 10))
 
@@ -107,6 +109,13 @@ static bool append_update(bson_t *updates, size_t at, const bson_t *doc, const b
          BSON_APPEND_BOOL(&one, "upsert", literal) && bson_append_document_end(updates, &one);
 }
 
+/* Not every user may bypass validators: then without, and a validator that is in the way says so. */
+static bool without_bypass(mig_send *s, const mig_error *err) {
+  const bool again = !s->no_bypass && err->server_code == UNAUTHORIZED;
+  if (again) s->no_bypass = true;
+  return again;
+}
+
 /* lives NULL: no guard. literal: by pipeline, and upserting. */
 static bool update(mig_send *s, bson_t *const *docs, bson_t *const *lives, size_t count, bool literal, int64_t *n,
                    mig_error *err) {
@@ -114,13 +123,13 @@ static bool update(mig_send *s, bson_t *const *docs, bson_t *const *lives, size_
   bool ok = true;
   BSON_APPEND_UTF8(&command, "update", s->collection);
   BSON_APPEND_BOOL(&command, "ordered", false);
-  BSON_APPEND_BOOL(&command, "bypassDocumentValidation", true);
+  if (!s->no_bypass) BSON_APPEND_BOOL(&command, "bypassDocumentValidation", true);
   BSON_APPEND_ARRAY_BEGIN(&command, "updates", &updates);
   for (size_t i = 0; ok && i < count; i++) ok = append_update(&updates, i, docs[i], lives ? lives[i] : NULL, literal);
   ok = ok && bson_append_array_end(&command, &updates);
   ok = ok ? send(s, &command, n, err) : mig_no_memory(err, "a batch of updates");
   bson_destroy(&command);
-  return ok;
+  return ok || (without_bypass(s, err) && update(s, docs, lives, count, literal, n, err));
 }
 
 bool mig_send_replacements(mig_send *s, bson_t *const *docs, bson_t *const *lives, size_t count, mig_error *err) {
@@ -128,9 +137,12 @@ bool mig_send_replacements(mig_send *s, bson_t *const *docs, bson_t *const *live
 }
 
 bool mig_send_inserts(mig_send *s, bson_t *const *docs, size_t count, mig_error *err) {
-  const mig_insert what = {
-      .collection = s->collection, .documents = (const bson_t *const *)docs, .count = count, .bypass_validation = true};
-  if (!mig_checkpoint(s->w, err) || !mig_db_insert(s->w->db, &what, err)) return false;
+  const mig_insert what = {.collection = s->collection,
+                           .documents = (const bson_t *const *)docs,
+                           .count = count,
+                           .bypass_validation = !s->no_bypass};
+  if (!mig_checkpoint(s->w, err)) return false;
+  if (!mig_db_insert(s->w->db, &what, err)) return without_bypass(s, err) && mig_send_inserts(s, docs, count, err);
   s->written += (int64_t)count;
   return true;
 }

@@ -21,6 +21,7 @@ typedef struct mig_send {
   const char *collection;
   int64_t written, removed;
   bool literal_first; /* the way that worked last */
+  bool no_bypass;     /* this user may not write past a validator (readWrite alone does not allow it) */
 } mig_send;
 
 bool mig_send_is_special(const bson_t *doc);

@@ -173,6 +173,29 @@ def txn_project(transactional_uri, tmp_path):
     p.close()
 
 
+SERVER = HERE.parent / "scripts" / "server"
+
+
+@pytest.fixture(scope="session")
+def users(tmp_path_factory):
+    """{admin: URI, reader: URI}; from MIG_TEST_URI_AUTH and MIG_TEST_URI_READER, or a server of our own."""
+    if os.environ.get("MIG_TEST_URI_AUTH"):
+        yield {"admin": os.environ["MIG_TEST_URI_AUTH"], "reader": os.environ.get("MIG_TEST_URI_READER")}
+        return
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MIG_") or k in ("MIG_CACHE", "MIG_SERVER")}
+    env["MIG_SERVER_STATE"] = str(tmp_path_factory.mktemp("auth"))
+
+    def ask(*args, **options):
+        return subprocess.run([SERVER, *args], env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              **options)
+    started = ask("start", "auth", timeout=600)
+    if started.returncode:
+        pytest.skip(f"no server with users here: {started.stdout.strip()[-200:]}")
+    reader = ask("uri", "auth-reader")
+    yield {"admin": started.stdout.split()[-1], "reader": reader.stdout.strip() if reader.returncode == 0 else None}
+    ask("stop", "auth", "--purge")
+
+
 def documents_of(raw):
     """Independent BSON reader: the documents in a byte string."""
     return bson.decode_all(raw, RAW)

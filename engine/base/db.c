@@ -214,7 +214,9 @@ bool mig_db_run(mig_db *db, const char *database, bool write, mongoc_client_sess
 }
 
 bool mig_db_command(mig_db *db, mig_access access, const bson_t *command, bson_t *reply, mig_error *err) {
-  return mig_db_run(db, db->name, access == MIG_WRITE, db->txn, 0, command, reply, err);
+  /* Writes outside transactions run in the session, too: killing it ends them on the server. */
+  mongoc_client_session_t *session = db->txn || access == MIG_READ ? db->txn : db->session;
+  return mig_db_run(db, db->name, access == MIG_WRITE, session, 0, command, reply, err);
 }
 
 bool mig_db_command_outside(mig_db *db, mig_access access, const bson_t *command, bson_t *reply, mig_error *err) {

@@ -78,10 +78,11 @@ bool mig_db_commit(mig_db *db, mig_error *err); /* one attempt; may be repeated 
 void mig_db_abort(mig_db *db);                  /* forgets it in any case */
 bool mig_db_in_transaction(const mig_db *db);
 #define MIG_SESSION_BYTES 16
-/* The id of the session that the transactions of this handle run in; another one after mig_db_reconnect. */
+/* The id of the session that transactions and, from now on, all writes of this handle run in; another one after
+ * mig_db_reconnect. */
 bool mig_db_session(mig_db *db, uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
-/* Ends what a session left open: a transaction that was neither committed nor prepared is aborted at once instead of
- * after the server's limit (a minute or more). It decides nothing: what was committed stays. A server may refuse. */
+/* Ends what a session left open: what the server still does in it is stopped, and a transaction that was neither
+ * committed nor prepared is aborted at once instead of after the server's limit (a minute or more). It decides nothing: what was committed stays. A server may refuse. */
 bool mig_db_kill_session(mig_db *db, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
 
 /* Collections as listCollections tells, without the server's own (system.*). filter may be NULL. */

@@ -133,7 +133,7 @@ bool mig_db_insert(mig_db *db, const mig_insert *what, mig_error *err) {
   BSON_APPEND_BOOL(&opts, "validate", false);
   BSON_APPEND_BOOL(&opts, "ordered", false);
   if (what->bypass_validation) BSON_APPEND_BOOL(&opts, "bypassDocumentValidation", true);
-  if (db->txn) mongoc_client_session_append(db->txn, &opts, NULL);
+  if (db->session) mongoc_client_session_append(db->session, &opts, NULL); /* in the transaction, if one is open */
   mongoc_collection_t *collection = mongoc_client_get_collection(db->client, db->name, what->collection);
   mongoc_write_concern_t *concern = mongoc_write_concern_new();
   mongoc_write_concern_set_wmajority(concern, MIG_WTIMEOUT_MS);

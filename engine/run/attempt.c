@@ -143,23 +143,41 @@ static bool take_snapshot(mig_attempt *a, mig_error *err) {
   return ok;
 }
 
+/* The last write got no answer: the entry itself says whether it took effect; writing it again is harmless. */
+static bool ask_whether_done(mig_attempt *a, mig_status end, const bson_t *fields, mig_error *err) {
+  for (int attempt = 0; attempt < 8; attempt++) {
+    mig_entry *entry = NULL;
+    mig_error local = {0};
+    mig_sleep_ms(250 << attempt);
+    bool ok = mig_ledger_read(a->e->db, a->key.name, &entry, &local);
+    const bool ours = ok && entry && entry->run.id && strcmp(entry->run.id, a->key.id) == 0;
+    const mig_status now = ours ? entry->status : MIG_STATUS_PENDING;
+    mig_entry_free(entry);
+    if (ours && now == end) return true;
+    if (ok) ok = mig_ledger_done(a->e->db, &a->key, end, fields, &local);
+    if (ok) return true;
+    if (err) *err = local;
+    if (!local.network) return false; /* a clear answer: it is not recorded, and now never will be */
+  }
+  mig_error last = *err;
+  mig_fail(err, MIG_E_UNFINISHED, "%s: its steps have run, but whether that is recorded is not known", a->key.name);
+  mig_why(err, "%s", last.why);
+  return mig_hint(err, "nothing was restored; when the server answers again run `mig recover`: it finds out");
+}
+
 static bool plain_run(mig_attempt *a, mig_error *err) {
   int64_t now = 0;
+  mig_error none; /* a server without sessions: then there is nothing to name */
+  if (!mig_attempt_session(a, &none) && none.code == MIG_E_LEASE) {
+    *err = none;
+    return false;
+  }
   if (!mig_body_run(a, err) || !mig_checkpoint(&a->e->work, err) || !mig_db_server_now(a->e->db, &now, err))
     return false;
   bson_t *fields = mig_attempt_done_fields(a, now);
   mig_status end = a->plan->direction == MIG_UP ? MIG_STATUS_APPLIED : MIG_STATUS_REVERTED;
-  bool ok = mig_ledger_end(a->e->db, &a->key, end, fields, err);
-  if (!ok && err && err->network) {
-    /* did it take effect? the entry says so; writing it again is harmless */
-    mig_sleep_ms(200);
-    mig_entry *entry = NULL;
-    mig_error again = {0};
-    if (mig_ledger_read(a->e->db, a->key.name, &entry, &again) && entry && entry->run.id &&
-        strcmp(entry->run.id, a->key.id) == 0)
-      ok = entry->status == end || mig_ledger_end(a->e->db, &a->key, end, fields, err);
-    mig_entry_free(entry);
-  }
+  bool ok = mig_ledger_done(a->e->db, &a->key, end, fields, err);
+  if (!ok && err->network) ok = ask_whether_done(a, end, fields, err);
   bson_destroy(fields);
   a->settled = ok;
   return ok;
@@ -204,6 +222,7 @@ static void undo(mig_attempt *a) {
           a->snapshot.id ? a->snapshot.id : "(no snapshot)");
   bool ok = a->snapshot.path || mig_fail(&err, MIG_E_FAILED, "there is no snapshot: it was switched off");
   ok = ok && enter_restoring(a, &err);
+  if (ok && a->error.network) mig_orphans_end(a->e);
   ok = ok && mig_undo_run(a->e, a->snapshot.path, a->snapshot.sha256, "displaced while restoring", &a->displaced_path,
                           &a->result.displaced_documents, &identical, &err);
   a->result.restore_ms = mig_now_monotonic_ms() - began;

@@ -113,9 +113,9 @@ bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *b, mi
   return ok;
 }
 
-/* {$set: {status?, run.phase, updatedAt, ...set}} where it is still our run. */
-static bool advance(mig_db *db, const mig_run_key *key, const char *status, mig_phase phase, const bson_t *extra,
-                    mig_error *err) {
+/* {$set: {status?, run.phase, updatedAt, ...set}} where it is still our run, and in phase `from` if one is given. */
+static bool advance(mig_db *db, const mig_run_key *key, const char *from, const char *status, mig_phase phase,
+                    const bson_t *extra, mig_error *err) {
   int64_t now = 0, matched = 0;
   if (!mig_db_server_now(db, &now, err)) return false;
   bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER, set;
@@ -123,6 +123,7 @@ static bool advance(mig_db *db, const mig_run_key *key, const char *status, mig_
   BSON_APPEND_UTF8(&filter, "status", mig_status_name(MIG_STATUS_RUNNING));
   BSON_APPEND_UTF8(&filter, "run.id", key->id);
   BSON_APPEND_INT64(&filter, "run.fence", key->fence);
+  if (from) BSON_APPEND_UTF8(&filter, "run.phase", from);
   BSON_APPEND_DOCUMENT_BEGIN(&change, "$set", &set);
   if (status) BSON_APPEND_UTF8(&set, "status", status);
   BSON_APPEND_UTF8(&set, "run.phase", mig_phase_name(phase));
@@ -137,17 +138,26 @@ static bool advance(mig_db *db, const mig_run_key *key, const char *status, mig_
 
 bool mig_ledger_phase(mig_db *db, const mig_run_key *key, mig_phase phase, const bson_t *set, mig_error *err) {
   mig_crash_point(MIG_CRASH_JOURNAL_BEFORE);
-  bool ok = advance(db, key, NULL, phase, set, err);
+  bool ok = advance(db, key, NULL, NULL, phase, set, err);
   mig_crash_point(MIG_CRASH_JOURNAL_AFTER);
   return ok;
 }
 
-bool mig_ledger_end(mig_db *db, const mig_run_key *key, mig_status status, const bson_t *set, mig_error *err) {
+static bool end(mig_db *db, const mig_run_key *key, const char *from, mig_status status, const bson_t *set,
+                mig_error *err) {
   bool inside = mig_db_in_transaction(db);
   if (!inside) mig_crash_point(MIG_CRASH_RECORD_BEFORE);
-  bool ok = advance(db, key, mig_status_name(status), MIG_PHASE_DONE, set, err);
+  bool ok = advance(db, key, from, mig_status_name(status), MIG_PHASE_DONE, set, err);
   if (!inside) mig_crash_point(MIG_CRASH_RECORD_AFTER);
   return ok;
+}
+
+bool mig_ledger_end(mig_db *db, const mig_run_key *key, mig_status status, const bson_t *set, mig_error *err) {
+  return end(db, key, NULL, status, set, err);
+}
+
+bool mig_ledger_done(mig_db *db, const mig_run_key *key, mig_status status, const bson_t *set, mig_error *err) {
+  return end(db, key, mig_phase_name(MIG_PHASE_STEPS), status, set, err);
 }
 
 bool mig_ledger_take_over(mig_db *db, const mig_entry *unfinished, int64_t fence, bool *taken, mig_error *err) {

@@ -100,6 +100,9 @@ bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *begin
 bool mig_ledger_phase(mig_db *db, const mig_run_key *key, mig_phase phase, const bson_t *set, mig_error *err);
 /* The end of a run, in the transaction if one is open: status, run.phase "done" and `set`. */
 bool mig_ledger_end(mig_db *db, const mig_run_key *key, mig_status status, const bson_t *set, mig_error *err);
+/* A good end: only while the journal says that the steps run. One that reaches the server late, when the data is being
+ * put back, matches nothing. */
+bool mig_ledger_done(mig_db *db, const mig_run_key *key, mig_status status, const bson_t *set, mig_error *err);
 /* Takes over a run that another runner left behind, whatever its token, if it still is unfinished with that id.
  * Conflicts with (and so waits for) a transaction that is still writing it. *taken false: it is finished after all. */
 bool mig_ledger_take_over(mig_db *db, const mig_entry *unfinished, int64_t fence, bool *taken, mig_error *err);

@@ -15,16 +15,6 @@ static void back_off(int attempt) {
   mig_sleep_ms((attempt < 6 ? 10 << attempt : 640) + jitter);
 }
 
-/* The lease names the session before anything is written in it; a new connection brings a new one. */
-static bool note_session(mig_attempt *a, mig_error *err) {
-  uint8_t id[MIG_SESSION_BYTES];
-  if (!mig_db_session(a->e->db, id, err)) return false;
-  if (memcmp(id, a->session, sizeof id) == 0) return true;
-  if (!mig_lease_note_session(a->e->lease, id, err)) return false;
-  memcpy(a->session, id, sizeof id);
-  return true;
-}
-
 /* Nobody knows whether the commit took effect. Writing to the ledger entry waits for a transaction that is still open
  * on it; after that the entry itself says it, and a transaction that has not committed by then never will. */
 static bool ask_ledger(mig_attempt *a, bool *committed, mig_error *err) {
@@ -97,12 +87,12 @@ static bool try_once(mig_attempt *a, mig_error *err) {
   int64_t now = 0;
   mig_engine *e = a->e;
   mig_counts before = e->work.counts;
-  bool ok = mig_db_server_now(e->db, &now, err) && note_session(a, err) && mig_db_begin(e->db, err) &&
+  bool ok = mig_db_server_now(e->db, &now, err) && mig_attempt_session(a, err) && mig_db_begin(e->db, err) &&
             mig_lease_touch(e->lease, err) && mig_body_run(a, err);
   if (ok) {
     bson_t *fields = mig_attempt_done_fields(a, now);
     mig_status end = a->plan->direction == MIG_UP ? MIG_STATUS_APPLIED : MIG_STATUS_REVERTED;
-    ok = mig_ledger_end(e->db, &a->key, end, fields, err) && mig_checkpoint(&e->work, err);
+    ok = mig_ledger_done(e->db, &a->key, end, fields, err) && mig_checkpoint(&e->work, err);
     bson_destroy(fields);
   }
   int64_t began = mig_now_monotonic_ms();

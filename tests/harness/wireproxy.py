@@ -68,6 +68,37 @@ def lose_request(conn, message, body):
     raise Cut
 
 
+def cut_in_request(conn, message, body):
+    """Half of it reaches the server."""
+    conn.server.sendall(message[:len(message) // 2])
+    raise Cut
+
+
+def cut_in_reply(conn, message, body):
+    """The server does it; half of what it says is heard."""
+    reply = conn.ask(message)
+    conn.client.sendall(reply[:len(reply) // 2])
+    raise Cut
+
+
+def deliver_late(seconds):
+    """The server gets it after so long, whether anybody still waits for the answer or not."""
+    def act(conn, message, body):
+        time.sleep(seconds)
+        conn.ask(message)
+        raise Cut
+    return act
+
+
+def reply_late(seconds):
+    """The server does it at once; the client hears of it after so long."""
+    def act(conn, message, body):
+        reply = conn.ask(message)
+        time.sleep(seconds)
+        conn.client.sendall(reply)
+    return act
+
+
 def reply_with(document):
     """The server never hears of it; the client is told `document`."""
     def act(conn, message, body):

@@ -1,0 +1,30 @@
+/*
+ * What the server may still do for us after we stopped waiting for it: an operation that outlived its connection, or a
+ * request that reaches it late. Written behind a restore, it would undo the restore unseen.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "run/attempt.h"
+
+/* A request that was under way when its connection broke (a stalled server, say) is done soon after it arrives. */
+#define LATE_MS 2500
+
+bool mig_attempt_session(mig_attempt *a, mig_error *err) {
+  uint8_t id[MIG_SESSION_BYTES];
+  if (!mig_db_session(a->e->db, id, err)) return false;
+  if (memcmp(id, a->session, sizeof id) == 0) return true;
+  if (!mig_lease_note_session(a->e->lease, id, err)) return false;
+  memcpy(a->session, id, sizeof id);
+  return true;
+}
+
+/* All our writes run in one session: killing it stops them. A server that does not know that has only the pause. */
+void mig_orphans_end(mig_engine *e) {
+  uint8_t id[MIG_SESSION_BYTES];
+  mig_error ignored;
+  for (int look = 0; look < 2; look++) {
+    if (look) mig_sleep_ms(LATE_MS);
+    if (mig_db_session(e->db, id, &ignored)) mig_db_kill_session(e->db, id, &ignored);
+  }
+}
