@@ -82,7 +82,8 @@ bool mig_db_in_transaction(const mig_db *db);
  * mig_db_reconnect. */
 bool mig_db_session(mig_db *db, uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
 /* Ends what a session left open: what the server still does in it is stopped, and a transaction that was neither
- * committed nor prepared is aborted at once instead of after the server's limit (a minute or more). It decides nothing: what was committed stays. A server may refuse. */
+ * committed nor prepared is aborted at once instead of after the server's limit (a minute or more). It decides nothing:
+ * what was committed stays. A server may refuse. */
 bool mig_db_kill_session(mig_db *db, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
 
 /* Collections as listCollections tells, without the server's own (system.*). filter may be NULL. */
