@@ -33,6 +33,16 @@ static void default_int(mongoc_uri_t *uri, const char *option, int32_t asked, in
     mongoc_uri_set_option_as_int32(uri, option, standard);
 }
 
+/* Of the ledger, the lease and the data only the newest state counts, whatever the connection string asks for. */
+static void read_the_newest(mongoc_uri_t *uri) {
+  mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+  mongoc_read_concern_t *usual = mongoc_read_concern_new();
+  mongoc_uri_set_read_prefs_t(uri, primary);
+  mongoc_uri_set_read_concern(uri, usual);
+  mongoc_read_concern_destroy(usual);
+  mongoc_read_prefs_destroy(primary);
+}
+
 static bool parse_uri(const mig_db_options *o, mig_db *db, mig_error *err) {
   bson_error_t error = {0};
   if (!o->uri || !*o->uri) {
@@ -56,6 +66,7 @@ static bool parse_uri(const mig_db_options *o, mig_db *db, mig_error *err) {
   default_int(db->uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, o->selection_timeout_ms, 15000);
   default_int(db->uri, MONGOC_URI_SOCKETTIMEOUTMS, o->socket_timeout_ms, 600000);
   mongoc_uri_set_option_as_bool(db->uri, MONGOC_URI_SERVERSELECTIONTRYONCE, false);
+  read_the_newest(db->uri);
   if (!mongoc_uri_get_appname(db->uri)) mongoc_uri_set_appname(db->uri, "mig");
   if (!o->retry_writes) mongoc_uri_set_option_as_bool(db->uri, MONGOC_URI_RETRYWRITES, false);
   const mongoc_host_list_t *host = mongoc_uri_get_hosts(db->uri);

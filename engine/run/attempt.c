@@ -53,15 +53,9 @@ static bool record_failure(mig_attempt *a, mig_status status, bool restored, mig
   BSON_APPEND_INT64(&set, "duration", mig_now_unix_ms() - a->result.started_unix_ms);
   /* after a failed `down` it is still the snapshot from before `up` that takes the migration back */
   if (a->plan->direction == MIG_UP) append_snapshot(&set, "snapshot", &a->snapshot);
-  bool ok = false;
-  for (int attempt = 0; attempt < 4 && !ok; attempt++) {
-    if (attempt) mig_sleep_ms(300 << attempt);
-    ok = mig_ledger_end(a->e->db, &a->key, status, &set, err);
-    if (!ok && err && !err->network) break;
-  }
+  a->settled = mig_ledger_end(a->e->db, &a->key, status, &set, err);
   bson_destroy(&set);
-  a->settled = ok;
-  return ok;
+  return a->settled;
 }
 
 /* Every phase stands in the journal before what it announces is begun. */
@@ -143,28 +137,6 @@ static bool take_snapshot(mig_attempt *a, mig_error *err) {
   return ok;
 }
 
-/* The last write got no answer: the entry itself says whether it took effect; writing it again is harmless. */
-static bool ask_whether_done(mig_attempt *a, mig_status end, const bson_t *fields, mig_error *err) {
-  for (int attempt = 0; attempt < 8; attempt++) {
-    mig_entry *entry = NULL;
-    mig_error local = {0};
-    mig_sleep_ms(250 << attempt);
-    bool ok = mig_ledger_read(a->e->db, a->key.name, &entry, &local);
-    const bool ours = ok && entry && entry->run.id && strcmp(entry->run.id, a->key.id) == 0;
-    const mig_status now = ours ? entry->status : MIG_STATUS_PENDING;
-    mig_entry_free(entry);
-    if (ours && now == end) return true;
-    if (ok) ok = mig_ledger_done(a->e->db, &a->key, end, fields, &local);
-    if (ok) return true;
-    if (err) *err = local;
-    if (!local.network) return false; /* a clear answer: it is not recorded, and now never will be */
-  }
-  mig_error last = *err;
-  mig_fail(err, MIG_E_UNFINISHED, "%s: its steps have run, but whether that is recorded is not known", a->key.name);
-  mig_why(err, "%s", last.why);
-  return mig_hint(err, "nothing was restored; when the server answers again run `mig recover`: it finds out");
-}
-
 static bool plain_run(mig_attempt *a, mig_error *err) {
   int64_t now = 0;
   mig_error none; /* a server without sessions: then there is nothing to name */
@@ -176,11 +148,9 @@ static bool plain_run(mig_attempt *a, mig_error *err) {
     return false;
   bson_t *fields = mig_attempt_done_fields(a, now);
   mig_status end = a->plan->direction == MIG_UP ? MIG_STATUS_APPLIED : MIG_STATUS_REVERTED;
-  bool ok = mig_ledger_done(a->e->db, &a->key, end, fields, err);
-  if (!ok && err->network) ok = ask_whether_done(a, end, fields, err);
+  a->settled = mig_ledger_done(a->e->db, &a->key, end, fields, err);
   bson_destroy(fields);
-  a->settled = ok;
-  return ok;
+  return a->settled;
 }
 
 static bool run_steps(mig_attempt *a, mig_error *err) {

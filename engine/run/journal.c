@@ -8,6 +8,9 @@
 #include "run/host.h"
 #include "run/ledger.h"
 
+#define END_TRIES  5 /* some 5 s */
+#define DONE_TRIES 9 /* more than a minute: what comes after is a restore, or nothing */
+
 static bool update(mig_db *db, const bson_t *filter, const bson_t *change, bool upsert, int64_t *matched,
                    mig_error *err) {
   bson_t reply;
@@ -143,21 +146,57 @@ bool mig_ledger_phase(mig_db *db, const mig_run_key *key, mig_phase phase, const
   return ok;
 }
 
-static bool end(mig_db *db, const mig_run_key *key, const char *from, mig_status status, const bson_t *set,
-                mig_error *err) {
-  bool inside = mig_db_in_transaction(db);
-  if (!inside) mig_crash_point(MIG_CRASH_RECORD_BEFORE);
-  bool ok = advance(db, key, from, mig_status_name(status), MIG_PHASE_DONE, set, err);
-  if (!inside) mig_crash_point(MIG_CRASH_RECORD_AFTER);
+/* No reply, no majority in time, or a primary that went: it may have taken effect all the same. */
+static bool maybe_done(const mig_error *e) {
+  static const int32_t codes[] = {64, 91, 189, 10107, 11600, 11602, 13435, 13436};
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    if (e->server_code == codes[i]) return true;
+  return e->network;
+}
+
+static bool ended(mig_db *db, const mig_run_key *key, mig_status status) {
+  mig_entry *entry = NULL;
+  mig_error ignored;
+  bool yes = mig_ledger_read(db, key->name, &entry, &ignored) && entry && entry->run.id &&
+             strcmp(entry->run.id, key->id) == 0 && entry->run.fence == key->fence && entry->status == status &&
+             entry->run.phase == MIG_PHASE_DONE;
+  mig_entry_free(entry);
+  return yes;
+}
+
+/* Written again only after the entry was asked; a first write that comes in late makes the next one match nothing. */
+static bool end(mig_db *db, const mig_run_key *key, const char *from, mig_status status, const bson_t *set, int tries,
+                bool *unknown, mig_error *err) {
+  mig_error first = {0}, local = {0};
+  const char *to = mig_status_name(status);
+  *unknown = false;
+  if (mig_db_in_transaction(db)) return advance(db, key, from, to, MIG_PHASE_DONE, set, err);
+  mig_crash_point(MIG_CRASH_RECORD_BEFORE);
+  bool ok = advance(db, key, from, to, MIG_PHASE_DONE, set, &first);
+  for (int attempt = 1; !ok && maybe_done(&first) && attempt < tries; attempt++) {
+    mig_sleep_ms(150 << attempt);
+    ok = ended(db, key, status) || advance(db, key, from, to, MIG_PHASE_DONE, set, &local);
+  }
+  mig_crash_point(MIG_CRASH_RECORD_AFTER);
+  *unknown = !ok && maybe_done(&first);
+  if (!ok && err) *err = first;
   return ok;
 }
 
 bool mig_ledger_end(mig_db *db, const mig_run_key *key, mig_status status, const bson_t *set, mig_error *err) {
-  return end(db, key, NULL, status, set, err);
+  bool unknown = false;
+  return end(db, key, NULL, status, set, END_TRIES, &unknown, err);
 }
 
 bool mig_ledger_done(mig_db *db, const mig_run_key *key, mig_status status, const bson_t *set, mig_error *err) {
-  return end(db, key, mig_phase_name(MIG_PHASE_STEPS), status, set, err);
+  mig_error last = {0};
+  bool unknown = false;
+  if (end(db, key, mig_phase_name(MIG_PHASE_STEPS), status, set, DONE_TRIES, &unknown, &last)) return true;
+  if (err) *err = last;
+  if (!unknown) return false;
+  mig_fail(err, MIG_E_UNFINISHED, "%s: its steps have run, but whether that is recorded is not known", key->name);
+  mig_why(err, "%s: %s", last.what, last.why);
+  return mig_hint(err, "nothing was restored; when the server answers again run `mig recover`: it finds out");
 }
 
 bool mig_ledger_take_over(mig_db *db, const mig_entry *unfinished, int64_t fence, bool *taken, mig_error *err) {

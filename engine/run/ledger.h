@@ -98,10 +98,11 @@ void mig_ledger_describe(bson_t *set, const mig_migration *m);
 bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *begin, mig_error *err);
 /* set: fields to change besides run.phase and updatedAt; NULL for none. */
 bool mig_ledger_phase(mig_db *db, const mig_run_key *key, mig_phase phase, const bson_t *set, mig_error *err);
-/* The end of a run, in the transaction if one is open: status, run.phase "done" and `set`. */
+/* The end of a run, in the transaction if one is open: status, run.phase "done" and `set`. Outside one it is written
+ * again, for some seconds, when nobody can say whether it took effect, and the entry is asked. */
 bool mig_ledger_end(mig_db *db, const mig_run_key *key, mig_status status, const bson_t *set, mig_error *err);
 /* A good end: only while the journal says that the steps run. One that reaches the server late, when the data is being
- * put back, matches nothing. */
+ * put back, matches nothing. MIG_E_UNFINISHED: nobody could say, for more than a minute, whether it took effect. */
 bool mig_ledger_done(mig_db *db, const mig_run_key *key, mig_status status, const bson_t *set, mig_error *err);
 /* Takes over a run that another runner left behind, whatever its token, if it still is unfinished with that id.
  * Conflicts with (and so waits for) a transaction that is still writing it. *taken false: it is finished after all. */

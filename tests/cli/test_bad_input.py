@@ -240,6 +240,15 @@ def test_missing_server_and_missing_database_are_refused(project):
     three_lines(project.mig("up", code=2, MIG_DB=""), "no database was named", "MIG_DB")
 
 
+@pytest.mark.parametrize("options", ["readPreference=secondary", "readPreference=nearest&maxStalenessSeconds=90",
+                                     "readConcernLevel=linearizable", "w=1&journal=false", "w=0"])
+def test_reads_and_writes_are_safe_whatever_the_connection_string_asks_for(project, options):
+    three(project)
+    uri = project.uri + ("&" if "?" in project.uri else "?") + options
+    project.mig("up", uri=uri)
+    assert [project.status(f"000{n}_f{n}") for n in (1, 2, 3)] == ["applied"] * 3
+
+
 @pytest.mark.parametrize("name", ["a.b", "a/b", "a b", "", "x" * 70, "$x"])
 def test_bad_database_name_is_refused(project, name):
     three(project)

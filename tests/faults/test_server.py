@@ -51,6 +51,26 @@ def test_reply_of_a_step_lost(ready):
     is_as_before(ready)
 
 
+@pytest.mark.parametrize("action", [lose_reply, lose_request, "unacknowledged"], ids=["reply lost", "request lost", "unacknowledged"])
+@pytest.mark.parametrize("status", ["applied", "failed"])
+def test_last_record_of_a_run_is_written_for_sure_whatever_becomes_of_its_reply(ready, status, action):
+    """Twice: a driver may repeat a write once by itself."""
+    if action == "unacknowledged":
+        action = change_reply(lambda reply: dict(reply, writeConcernError={"code": 64, "errmsg": "scripted: not replicated"}))
+
+    def last(body):
+        return body["updates"][0]["u"].get("$set", {}).get("status") == status
+    rules = [Rule("update", action, collection="migrationlogs", when=last, times=2)]
+    if status == "failed":
+        rules.append(Rule("delete", reply_with(error(8000, "scripted")), collection="users"))
+    result = refused(ready, rules, 0 if status == "applied" else 3)
+    assert rules[0].seen, result
+    if status == "failed":
+        is_as_before(ready)
+    assert ready.status("0001_change") == status
+    assert [e["outcome"] for e in ready.db.migrationevents.find()] == ["applied" if status == "applied" else "restored"]
+
+
 def test_step_refused_for_want_of_rights(ready):
     result = refused(ready, [Rule("delete", reply_with(error(13, "not authorized")), collection="users")], 3)
     assert "readWrite" in result.err
