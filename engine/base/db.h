@@ -86,6 +86,11 @@ bool mig_db_session(mig_db *db, uint8_t id[static MIG_SESSION_BYTES], mig_error 
  * what was committed stays. A server may refuse. */
 bool mig_db_kill_session(mig_db *db, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
 
+/* Waits until the server no longer works on a write of ours on this database that had begun before (those of other
+ * programs, told apart by appName, do not count); at most so long. A server that does not tell has nothing to wait for.
+ */
+bool mig_db_wait_writes(mig_db *db, int64_t patience_ms, mig_error *err);
+
 /* Collections as listCollections tells, without the server's own (system.*). filter may be NULL. */
 bool mig_db_collections(mig_db *db, const bson_t *filter, mig_cursor **out, mig_error *err);
 /* The listCollections entry of one collection, copied; *found false when there is none. */

@@ -45,7 +45,7 @@ bool mig_transaction_run(mig_attempt *a, bool *too_large, mig_error *err);
 /* orphans.c: the lease names the session of our writes before anything is written in it. */
 bool mig_attempt_session(mig_attempt *a, mig_error *err);
 /* orphans.c: ends what the server may still be doing for us after a connection broke; before anything is put back. */
-void mig_orphans_end(mig_engine *e);
+bool mig_orphans_end(mig_engine *e, mig_error *err);
 /* undo.c: puts back what the snapshot holds and proves it. *identical: nothing had to be put back. */
 bool mig_undo_run(mig_engine *e, const char *path, const char *sha256, const char *reason, char **displaced_path,
                   int64_t *displaced_documents, bool *identical, mig_error *err);

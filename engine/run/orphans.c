@@ -8,7 +8,8 @@
 #include "run/attempt.h"
 
 /* A request that was under way when its connection broke (a stalled server, say) is done soon after it arrives. */
-#define LATE_MS 2500
+#define LATE_MS     2500
+#define PATIENCE_MS 600000
 
 bool mig_attempt_session(mig_attempt *a, mig_error *err) {
   uint8_t id[MIG_SESSION_BYTES];
@@ -19,12 +20,15 @@ bool mig_attempt_session(mig_attempt *a, mig_error *err) {
   return true;
 }
 
-/* All our writes run in one session: killing it stops them. A server that does not know that has only the pause. */
-void mig_orphans_end(mig_engine *e) {
+/* All our writes run in one session: killing it stops them. A server that does not know that is waited for, as long as
+ * it tells what it does. */
+bool mig_orphans_end(mig_engine *e, mig_error *err) {
   uint8_t id[MIG_SESSION_BYTES];
   mig_error ignored;
   for (int look = 0; look < 2; look++) {
     if (look) mig_sleep_ms(LATE_MS);
     if (mig_db_session(e->db, id, &ignored)) mig_db_kill_session(e->db, id, &ignored);
+    if (!mig_db_wait_writes(e->db, PATIENCE_MS, err)) return false;
   }
+  return true;
 }

@@ -8,6 +8,8 @@
 #include "run/emergency.h"
 #include "run/recover.h"
 
+#define WAIT_FOR_WRITES_MS 600000
+
 static bool finish(mig_engine *e, const mig_run_key *key, const mig_entry *entry, const char *error, bool restored,
                    mig_error *err) {
   const mig_snapshot_ref *snapshot = &entry->run.snapshot;
@@ -43,7 +45,9 @@ static bool put_back(mig_engine *e, const mig_run_key *key, const mig_entry *ent
     return mig_hint(err, "look at the data; then say how it is: mig mark %s --applied (or --pending) --why TEXT",
                     entry->name);
   }
+  /* the dead runner's last write may still run on the server, if taking the lease could not end it */
   bool ok = mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err) &&
+            mig_db_wait_writes(e->db, WAIT_FOR_WRITES_MS, err) &&
             mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering",
                          displaced, &documents, identical, err);
   if (!ok && err && err->code != MIG_E_LEASE) {

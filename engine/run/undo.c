@@ -48,7 +48,7 @@ bool mig_undo_run(mig_engine *e, const char *path, const char *sha256, const cha
     if (!local.network || attempt + 1 == TRIES) break;
     mig_say(mig_engine_observer(e), MIG_WARNING, "restore: %s: %s; trying again", local.what, local.why);
     mig_sleep_ms(500 << attempt);
-    mig_orphans_end(e);
+    if (!mig_orphans_end(e, err) && (!err || !err->network)) break;
   }
 done:
   mig_archive_free(archive);

@@ -13,6 +13,7 @@ from cli_support import three_lines
 from wireproxy import (Rule, WireProxy, call_first, cut_in_reply, cut_in_request, deliver_late, error, lose_reply, lose_request, reply_late,
                        reply_with)
 
+CUTS = [cut_in_request, cut_in_reply, lose_request, lose_reply]
 CHANGE = {"transaction": "off",
           "up": [{"update": {"collection": "users", "filter": {}, "update": {"$set": {"marked": True}}}},
                  {"delete": {"collection": "users", "filter": {"n": {"$gte": 250}}}}]}
@@ -27,6 +28,11 @@ def ready(project):
     p.mig("doctor")
     p.before = p.digest()
     return p
+
+
+def some(*values, of):
+    """Parameters: these always, all the others in long runs."""
+    return [v if v in values else pytest.param(v, marks=pytest.mark.long) for v in of]
 
 
 def up(p, rules, codes, socket_ms=15000, **more):
@@ -45,14 +51,34 @@ def test_an_operation_that_outlives_its_connection_writes_nothing_behind_the_res
     """The driver stops waiting, the server goes on updating: it is ended before anything is put back."""
     p = ready
     p.write("0001_change", {"transaction": "off", "up": [
-        {"update": {"collection": "users", "filter": {"n": {"$lt": 60}}, "update": [{"$set": {"late": SLOW}}]}}]})
+        {"update": {"collection": "users", "filter": {"n": {"$lt": 30}}, "update": [{"$set": {"late": SLOW}}]}}]})
     up(p, [], (1, 3), socket_ms=1000)  # 1: not a document of it was written
     is_as_before(p)
-    time.sleep(10)  # longer than all of it would have taken
+    time.sleep(6)  # longer than all of it would have taken
     is_as_before(p)
 
 
-@pytest.mark.parametrize("late", [0.5, 1.2])
+@pytest.mark.long
+def test_an_operation_that_outlives_its_runner_writes_nothing_behind_the_recovery(ready):
+    """kill -9 while the server is at work: recovery starts when that is over."""
+    p = ready
+    p.write("0001_change", {"transaction": "off", "up": [
+        {"update": {"collection": "users", "filter": {"n": {"$lt": 60}}, "update": [{"$set": {"late": SLOW}}]}}]})
+    run = p.start("up")
+    until = time.monotonic() + 60
+    while not (p.ledger("0001_change") or {}).get("run", {}).get("phase") == "steps":
+        assert time.monotonic() < until and run.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.5)
+    run.kill()
+    run.communicate()
+    p.mig("recover")
+    is_as_before(p)
+    time.sleep(10)
+    is_as_before(p)
+
+
+@pytest.mark.parametrize("late", some(0.5, of=[0.5, 1.2]))
 def test_a_request_that_arrives_after_its_connection_was_given_up_writes_nothing_behind_the_restore(ready, late):
     up(ready, [Rule("delete", deliver_late(1 + late), collection="users")], (3,), socket_ms=1000)
     is_as_before(ready)
@@ -60,29 +86,29 @@ def test_a_request_that_arrives_after_its_connection_was_given_up_writes_nothing
     is_as_before(ready)
 
 
-@pytest.mark.parametrize("action", [cut_in_request, cut_in_reply, lose_request, lose_reply], ids=lambda a: a.__name__)
-@pytest.mark.parametrize("command", ["delete", "update"])
+@pytest.mark.parametrize("action", CUTS, ids=lambda a: a.__name__)
+@pytest.mark.parametrize("command", some("delete", of=["delete", "update"]))
 def test_connection_cut_in_a_batch_is_restored(ready, command, action):
     up(ready, [Rule(command, action, collection="users")], (1, 3))  # 1: nothing was written yet
     is_as_before(ready)
 
 
-@pytest.mark.parametrize("action", [cut_in_reply, lose_request, lose_reply], ids=lambda a: a.__name__)
+@pytest.mark.parametrize("action", some(cut_in_reply, of=CUTS[1:]), ids=lambda a: a.__name__)
 def test_connection_cut_in_a_getmore_of_the_snapshot_leaves_no_archive(ready, action):
     up(ready, [Rule("getMore", action, when=lambda body: body["collection"] == "users", times=None)], (1,))
     is_as_before(ready)
     assert not list(ready.store.glob("*.mig.tar")) and ready.partials() == []
 
 
-@pytest.mark.parametrize("action", [cut_in_reply, lose_request, lose_reply], ids=lambda a: a.__name__)
+@pytest.mark.parametrize("action", some(cut_in_reply, of=CUTS[1:]), ids=lambda a: a.__name__)
 def test_connection_cut_in_a_getmore_of_the_restore_is_restored_all_the_same(ready, action):
     fails = Rule("delete", reply_with(error(8000)), collection="users")
     up(ready, [fails, Rule("getMore", action, when=lambda body: fails.seen and body["collection"] == "users", times=1)], (3,))
     is_as_before(ready)
 
 
-@pytest.mark.parametrize("action", [cut_in_request, cut_in_reply, lose_request, lose_reply], ids=lambda a: a.__name__)
-@pytest.mark.parametrize("word", ["done", "restoring", "steps", "snapshot"])
+@pytest.mark.parametrize("action", some(lose_request, lose_reply, of=CUTS), ids=lambda a: a.__name__)
+@pytest.mark.parametrize("word", some("done", "restoring", of=["done", "restoring", "steps", "snapshot"]))
 def test_connection_cut_at_a_journal_write_is_settled(ready, word, action):
     """Whichever way it ended, what is said is true, and recovery settles the rest."""
     def tells(body):
@@ -145,7 +171,7 @@ def test_nobody_is_waited_for_for_ever(ready):
     is_as_before(ready)
 
 
-@pytest.mark.parametrize("code", [10107, 13435, 11600, 11602, 189, 91, 6, 7, 89, 9001])
+@pytest.mark.parametrize("code", some(10107, 189, of=[10107, 13435, 11600, 11602, 189, 91, 6, 7, 89, 9001]))
 def test_stepdown_is_never_a_false_success(ready, code):
     rules = [Rule("delete", reply_with(error(code, "not primary")), collection="users")]
     up(ready, rules, (3,))
@@ -166,15 +192,20 @@ def test_write_conflict_storm_outside_a_transaction_is_a_clean_failure(ready):
     is_as_before(ready)
 
 
+@pytest.mark.long
 def test_write_conflict_storm_in_a_transaction_ends(txn_project):
     p = txn_project
     p.db.users.insert_many([{"_id": i, "n": i} for i in range(300)])
     p.write("0001_change", {**CHANGE, "transaction": "required"})
     p.mig("doctor")
     p.before = p.digest()
-    storm = Rule("delete", reply_with(error(112, "WriteConflict", ["TransientTransactionError"])), collection="users", times=12)
-    up(p, [storm], (0,))
-    assert p.status("0001_change") == "applied" and storm.seen >= 12
+    storm = Rule("delete", reply_with(error(112, "WriteConflict", ["TransientTransactionError"])), collection="users", times=8)
+    result = up(p, [storm], (0, 1))
+    assert storm.seen >= 8
+    if result.code:  # a server that tells of conflicts only at the commit, without saying that they pass
+        is_as_before(p)
+    else:
+        assert p.status("0001_change") == "applied"
 
 
 # ---- users, on a server that knows them ------------------------------------------------------------------------------
