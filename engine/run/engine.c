@@ -138,6 +138,17 @@ bool mig_engine_store(mig_engine *e, mig_error *err) {
   return ok;
 }
 
+/* A ledger that came from elsewhere (a snapshot restored into a new database) has tokens that this database has not
+ * reached: no write of ours would match its entries. */
+static bool pass_ledger(mig_engine *e, const mig_lease_options *options, mig_error *err) {
+  int64_t last = 0;
+  if (!mig_ledger_last_fence(e->db, &last, err)) return false;
+  if (last <= mig_lease_fence(e->lease)) return true;
+  bool ok = mig_lease_raise_fence(e->db, last, err);
+  mig_engine_unlock(e);
+  return ok && mig_lease_take(e->db, options, &e->lease, err);
+}
+
 bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err) {
   const mig_lease_options options = {.ttl_ms = e->settings.lease_ttl_ms, .reason = reason};
   if (e->lease) return true;
@@ -151,7 +162,7 @@ bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err) {
     mig_engine_unlock(e);
     ok = reconnect_if_retryable(e, err) && mig_lease_take(e->db, &options, &e->lease, err);
   }
-  ok = ok && mig_ledger_prepare(e->db, err);
+  ok = ok && mig_ledger_prepare(e->db, err) && pass_ledger(e, &options, err);
   if (ok) mig_crash_point(MIG_CRASH_LEDGER_READY);
   if (!ok) mig_engine_unlock(e);
   return ok;

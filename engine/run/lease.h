@@ -42,6 +42,8 @@ typedef struct mig_lease_state {
 
 /* The state in the lease document, which is untrusted; now_unix_ms: the server's clock. */
 void mig_lease_state_read(const bson_t *doc, int64_t now_unix_ms, mig_lease_state *out);
+/* The next token will be larger than `least`. */
+bool mig_lease_raise_fence(mig_db *db, int64_t least, mig_error *err);
 bool mig_lease_look(mig_db *db, mig_lease_state *out, mig_error *err);
 /* Takes it away from whoever holds it. *was tells who that was. */
 bool mig_lease_force_unlock(mig_db *db, mig_lease_state *was, mig_error *err);

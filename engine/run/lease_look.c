@@ -40,6 +40,14 @@ bool mig_lease_next_fence(mig_db *db, int64_t *fence, mig_error *err) {
   return ok;
 }
 
+bool mig_lease_raise_fence(mig_db *db, int64_t least, mig_error *err) {
+  bson_t *command = BCON_NEW("update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", "{", "_id", BCON_UTF8(FENCE_ID),
+                             "}", "u", "{", "$max", "{", "value", BCON_INT64(least), "}", "}", "}", "]");
+  bool ok = mig_db_command_outside(db, MIG_WRITE, command, NULL, err);
+  bson_destroy(command);
+  return ok;
+}
+
 void mig_lease_end_session(mig_db *db, const mig_lease_state *of) {
   mig_error ignored;
   if (of->has_session) mig_db_kill_session(db, of->session, &ignored);

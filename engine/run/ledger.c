@@ -165,6 +165,19 @@ int64_t mig_ledger_next_batch(const mig_ledger *l) {
   return last + 1;
 }
 
+bool mig_ledger_last_fence(mig_db *db, int64_t *fence, mig_error *err) {
+  bson_t doc;
+  bool found = false;
+  *fence = 0;
+  bson_t *find = BCON_NEW("find", BCON_UTF8(MIG_LEDGER), "projection", "{", "run.fence", BCON_INT32(1), "}", "sort",
+                          "{", "run.fence", BCON_INT32(-1), "}", "limit", BCON_INT32(1));
+  bool ok = mig_db_first(db, find, &doc, &found, err);
+  if (ok && found) mig_bson_int(&doc, "run.fence", fence);
+  bson_destroy(&doc);
+  bson_destroy(find);
+  return ok;
+}
+
 const mig_entry *mig_ledger_find(const mig_ledger *l, const char *name) {
   for (size_t i = 0; i < l->count; i++)
     if (strcmp(l->items[i].name, name) == 0) return &l->items[i];

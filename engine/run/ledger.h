@@ -70,6 +70,8 @@ bool mig_ledger_load(mig_db *db, mig_ledger **out, mig_error *err); /* in name o
 void mig_ledger_free(mig_ledger *l);
 int64_t mig_ledger_next_batch(const mig_ledger *l);
 const mig_entry *mig_ledger_find(const mig_ledger *l, const char *name);
+/* The largest token of any entry; 0 when there is none. */
+bool mig_ledger_last_fence(mig_db *db, int64_t *fence, mig_error *err);
 /* One entry, read with majority read concern where the server has it. *out NULL when there is none. */
 bool mig_ledger_read(mig_db *db, const char *name, mig_entry **out, mig_error *err);
 /* The entry in a document of the ledger: untrusted, anybody may have written to it. */

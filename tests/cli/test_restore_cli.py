@@ -293,3 +293,24 @@ def test_archive_of_displaced_documents_is_refused_and_leaves_nothing_unfinished
     three_lines(p.mig("restore", told["displaced"], "--yes", code=2), "displaced", "bsondump")
     assert p.digest() == before
     assert p.mig("recover").out == "nothing to recover\n"
+
+
+def test_ledger_that_is_restored_into_a_new_database_goes_on_there(project, tmp_path):
+    """Its entries carry tokens of the lease that are larger than any of the new database."""
+    for n in range(1, 4):
+        project.write(f"000{n}_f", add_field(field=f"f{n}"))
+        project.mig("up", code=None)  # each takes the lease once; without users all are refused
+    add_users(project)
+    project.mig("up")
+    project.mig("down", "--all")
+    project.mig("snapshot", "create")
+    other = Project(project.uri, tmp_path / "other")
+    try:
+        other.mig("restore", snapshots(project)[-1], "--yes")
+        assert other.status("0001_f") == "reverted"
+        for n in range(1, 4):
+            other.write(f"000{n}_f", add_field(field=f"f{n}"))
+        other.mig("up")
+        assert [other.status(f"000{n}_f") for n in (1, 2, 3)] == ["applied"] * 3
+    finally:
+        other.close()
