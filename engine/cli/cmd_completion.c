@@ -25,7 +25,12 @@ mig_values mig_values_of_option(int option, char words[static MIG_WORDS]) {
   const char *takes = mig_option_table[option].takes;
   words[0] = 0;
   if (!takes) return MIG_VALUES_NONE;
-  if (option == OPT_TEMPLATE) return choices(mig_template_names(), words) ? MIG_VALUES_WORDS : MIG_VALUES_NONE;
+  if (option == OPT_TEMPLATE) {
+    char *names = mig_template_names();
+    bool some = names && choices(names, words);
+    mig_free(names);
+    return some ? MIG_VALUES_WORDS : MIG_VALUES_NONE;
+  }
   if (option == OPT_TO) return MIG_VALUES_MIGRATION;
   if (strcmp(takes, "FOLDER") == 0) return MIG_VALUES_FOLDER;
   if (strcmp(takes, "FILE") == 0) return MIG_VALUES_FILE;
