@@ -26,7 +26,7 @@ def said(done):
 
 def overview():
     listed = mig("help").split("commands:\n", 1)[1].split("\n\n", 1)[0]
-    return [re.match(r"  ([a-z-]+(?: [a-z-]+)*)", line.split("  ", 2)[0] or line)[1] for line in listed.splitlines()]
+    return [re.match(r"  ([a-z][a-z-]*(?: [a-z][a-z-]*)*)", line.split("  ", 2)[0] or line)[1] for line in listed.splitlines()]
 
 
 def options_of(text):
@@ -172,7 +172,7 @@ def test_man_page_has_every_command_option_and_exit_code_of_the_tables():
     found = {}
     for text in sections:
         first, rest = text.split("\n", 1)
-        found[re.match(r"[a-z-]+(?: [a-z-]+)*", first)[0]] = set(re.findall(r"^ +--([a-z-]+)", rest, re.M))
+        found[re.match(r"[a-z][a-z-]*(?: [a-z][a-z-]*)*", first)[0]] = set(re.findall(r"^ +--([a-z-]+)", rest, re.M))
     for command in overview():
         if command in aliases:
             assert f"The same as mig {command}." in page
