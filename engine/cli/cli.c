@@ -23,12 +23,29 @@ static void on_signal(int number) {
   (void)ignored;
 }
 
+static struct {
+  int number;
+  void (*handler)(int);
+  struct sigaction before;
+} caught[] = {{.number = SIGINT, .handler = on_signal},
+              {.number = SIGTERM, .handler = on_signal},
+              /* a closed pipe is a write error, not the end in the middle of a run */
+              {.number = SIGPIPE, .handler = SIG_IGN}};
+static bool catching;
+
 void mig_cli_catch_signals(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
-  signal(SIGPIPE, SIG_IGN); /* a closed pipe is a write error, not the end in the middle of a run */
+  for (size_t i = 0; !catching && i < sizeof caught / sizeof *caught; i++) {
+    struct sigaction action = {.sa_handler = caught[i].handler, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(caught[i].number, &action, &caught[i].before);
+  }
+  catching = true;
+}
+
+void mig_cli_release_signals(void) {
+  for (size_t i = 0; catching && i < sizeof caught / sizeof *caught; i++)
+    sigaction(caught[i].number, &caught[i].before, NULL);
+  catching = false;
 }
 
 /* libmongoc 1.30+ logs that a client was made before it can be told to be silent (base/db.c). */

@@ -59,6 +59,8 @@ int mig_cli_main(int argc, char **argv);
 /* Becomes non-zero with SIGINT or SIGTERM; a second one stops the process at once. */
 extern volatile sig_atomic_t mig_cli_stop;
 void mig_cli_catch_signals(void);
+/* Puts back what the signals did before: an ignored one is ignored again. */
+void mig_cli_release_signals(void);
 
 /* Variables that must not reach the driver are taken away before main's work, and given back to a program that we
  * start. */

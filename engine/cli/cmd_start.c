@@ -38,9 +38,7 @@ static bool become(mig_cli *cli, mig_error *err) {
   sigaddset(&both, SIGTERM);
   sigprocmask(SIG_BLOCK, &both, &before);
   if (mig_cli_stop) return mig_fail(err, MIG_E_INTERRUPTED, "interrupted before the program was started");
-  signal(SIGINT, SIG_DFL);
-  signal(SIGTERM, SIG_DFL);
-  signal(SIGPIPE, SIG_DFL);
+  mig_cli_release_signals();
   mig_cli_show_environment();
   fflush(NULL);
   sigprocmask(SIG_SETMASK, &before, NULL); /* one that came meanwhile ends us here */

@@ -176,7 +176,8 @@ def test_program_is_our_process_and_gets_the_signals(project):
     assert replica.stdout.read() == "term\n" and replica.wait(timeout=30) == 42
 
 
-def test_program_gets_its_arguments_environment_files_and_signal_dispositions_untouched(project):
+@pytest.mark.parametrize("ignored", [[], [signal.SIGINT], [signal.SIGTERM, signal.SIGPIPE]], ids=["none", "INT", "TERM-PIPE"])
+def test_program_gets_its_arguments_environment_files_and_signal_dispositions_untouched(project, ignored):
     three(project)
     tell = ("import json, os, sys; print(json.dumps([sys.argv[1:], sorted(os.environ.items()), sorted(os.listdir('/proc/self/fd')),"
             "[l for l in open('/proc/self/status') if l.startswith(('SigBlk', 'SigIgn', 'SigCgt'))]]))")
@@ -184,7 +185,9 @@ def test_program_gets_its_arguments_environment_files_and_signal_dispositions_un
     env = {**project.environment(), **ON, "MONGODB_LOG_ALL": "off", "MONGODB_LOG_CONNECTION": "warn", "SOME_SECRET": "x"}
 
     def run(words):
-        done = subprocess.run(words, cwd=project.folder, env=env, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(words, cwd=project.folder, env=env, capture_output=True, text=True, timeout=120,
+                              preexec_fn=lambda: [signal.signal(n, signal.SIG_IGN if n in ignored else signal.SIG_DFL)
+                                                  for n in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)])
         assert done.returncode == 0, done
         return json.loads(done.stdout)
     direct, started = run(arguments), run([os.environ["MIG_BIN"], "start", "--", *arguments])
