@@ -230,9 +230,12 @@ class WireProxy:
         while True:
             try:
                 client, _ = self.listener.accept()
-                Connection(self, client).start()
             except OSError:
                 return
+            try:
+                Connection(self, client).start()
+            except OSError:  # the server is away: so is this connection
+                client.close()
 
     def rule_for(self, body):
         with self.lock:
