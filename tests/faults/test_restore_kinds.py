@@ -136,7 +136,7 @@ def test_time_series_that_nobody_touches_stand_in_no_ones_way(series):
     destroyed_and_undone(p, {"delete": {"collection": "users", "filter": {}}})
 
 
-@pytest.mark.parametrize("strategy", ["delta", "swap"])
+@pytest.mark.parametrize("strategy", ["delta", pytest.param("swap", marks=pytest.mark.long)])
 def test_document_of_16_mib_comes_back(project, strategy):
     p = project
     for size in (16 << 20, (16 << 20) - 4096, 15 << 20):  # some servers take a little less
