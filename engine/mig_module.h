@@ -39,16 +39,16 @@ typedef struct mig_doc {
 } mig_doc;
 
 typedef struct mig_module {
-  int abi;                          /* MIG_MODULE_ABI */
-  const char *name;                 /* NULL, or the file's name without its ending: a check */
-  const char *version;              /* NULL: the number in front of the file's name */
-  const char *description, *author; /* may be NULL */
-  const char *const *writes;        /* collections whose documents it changes, and those it makes, drops or renames */
-  const char *const *indexes;       /* collections of which only indexes or options change; then no transaction */
-  const char *const *reads;         /* others that it only reads */
-  const char *const *guards;        /* before up: "{'noDuplicates': {'collection': 'users', 'fields': ['email']}}" */
-  const char *const *verify;        /* after up */
-  const char *metadata;             /* recorded in the ledger: "{'ticket': 'OPS-17', 'lint': {'allow': ['no-down']}}" */
+  int abi;                            /* MIG_MODULE_ABI */
+  const char *name;                   /* NULL, or the file's name without its ending: a check */
+  const char *version;                /* NULL: the number in front of the file's name */
+  const char *description, *author;   /* may be NULL */
+  const char *const *writes;          /* collections whose documents it changes, and those it makes, drops or renames */
+  const char *const *indexes;         /* collections of which only indexes or options change; then no transaction */
+  const char *const *reads;           /* others that it only reads */
+  const char *const *guards;          /* before up: "{'noDuplicates': {'collection': 'users', 'fields': ['email']}}" */
+  const char *const *verify;          /* after up */
+  const char *metadata;               /* recorded in the ledger: "{'ticket': 'OPS-17'}" */
   const char *transaction, *snapshot; /* as in a .json migration: "auto" (NULL), "required", "off"; "always" */
   int64_t silence_ms;                 /* ended after so long without using a service; 0: 10 minutes */
   bool (*up)(mig_ctx *ctx);
