@@ -166,14 +166,32 @@ def transactional_uri():
     pytest.skip("no server with transactions here")
 
 
+SERVER = HERE.parent / "scripts" / "server"
+
+
+def answering(uri):
+    """The second server holds everything in memory and may hang for good when a client dies: then it is started anew."""
+    client = pymongo.MongoClient(uri, serverSelectionTimeoutMS=10000, socketTimeoutMS=10000)
+    try:
+        client.admin.command("ping")
+        return uri
+    except pymongo.errors.PyMongoError:
+        if uri != os.environ.get("MIG_TEST_URI_SECOND") or not os.environ.get("MIG_SERVER_STATE"):
+            return uri
+    finally:
+        client.close()
+    subprocess.run([SERVER, "stop", "second"], check=True, timeout=120, stdout=subprocess.DEVNULL)
+    started = subprocess.run([SERVER, "start", "second"], check=True, timeout=300, text=True, stdout=subprocess.PIPE)
+    os.environ["MIG_TEST_URI_SECOND"] = started.stdout.split()[-1]
+    return os.environ["MIG_TEST_URI_SECOND"]
+
+
 @pytest.fixture
 def txn_project(transactional_uri, tmp_path):
-    p = Project(transactional_uri, tmp_path)
+    second = transactional_uri != os.environ.get("MIG_TEST_URI")
+    p = Project(answering(os.environ["MIG_TEST_URI_SECOND"] if second else transactional_uri), tmp_path)
     yield p
     p.close()
-
-
-SERVER = HERE.parent / "scripts" / "server"
 
 
 @pytest.fixture(scope="session")

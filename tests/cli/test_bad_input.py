@@ -55,7 +55,7 @@ def test_bad_file_is_refused_with_its_place(project, case):
 @pytest.mark.parametrize("name, words", [
     ("nothing.json", ["number or a time"]), ("0002_has space.json", ["letters, digits"]),
     ("0002 x.json", ["behind the number"]), ("0002_.json", ["no name"]),
-    ("2025-13-41T00-00-00_x.json", ["date and time that exist"]), ("0002_module.c", ["not supported yet"])])
+    ("2025-13-41T00-00-00_x.json", ["date and time that exist"]), ("0002_module.c", ["does not compile"])])
 def test_bad_file_name_is_refused(project, name, words):
     project.write("0001_good", add_field())
     (project.migrations / name).write_text(GOOD)
