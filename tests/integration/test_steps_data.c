@@ -107,8 +107,8 @@ static bool third_time_fails(void *arg, mig_error *err) {
 static void a_lost_lease_stops_each_before_its_next_batch(void **state) {
   static const char *const steps[] = {
       "{\"removeDuplicates\": {\"collection\": \"c\", \"fields\": [\"x\"], \"keep\": \"first\"}}",
-      "{\"sanitizeStrings\": {\"collection\": \"c\", \"fields\": [\"text\"], \"operations\": [\"collapse\", "
-      "\"stripControl\"]}}",
+      ("{\"sanitizeStrings\": {\"collection\": \"c\", \"fields\": [\"text\"], \"operations\": [\"collapse\", "
+       "\"stripControl\"]}}"),
       "{\"updateReferences\": {\"collection\": \"c\", \"field\": \"x\", \"from\": 1, \"to\": 7}}",
       "{\"bulkUpdate\": {\"collection\": \"c\", \"updates\": [{\"filter\": {}, \"update\": {\"$set\": {\"y\": 1}}}]}}"};
   (void)state;
