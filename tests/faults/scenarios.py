@@ -103,7 +103,7 @@ def recover_a_restore_by_hand(p):
 def snapshot_prune(p):
     for _ in range(3):
         p.mig("snapshot", "create")
-    return ["snapshot", "prune", "--keep-last", "1", "--yes"]
+    return ["snapshot", "prune", "--keep-last", "1"]
 
 
 SCENARIOS = [up, up_fails, up_in_a_transaction, up_of_two_the_second_fails, down, down_fails, snapshot_create, restore_by_delta,
