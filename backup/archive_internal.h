@@ -19,4 +19,10 @@ struct mig_archive {
   char file_sha256[MIG_SHA256_HEX]; /* known once verified */
 };
 
+/* verify() for the archive that this process has just written: all sums, but what is in the chunks is not looked at
+ * again, for it was when these very bytes were written. */
+bool mig_archive_read_back(mig_archive *a, mig_error *err);
+
+#define MIG_ARCHIVE_READ_BYTES (16u << 20) /* of raw chunks that are read ahead */
+
 #endif

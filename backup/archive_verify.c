@@ -1,6 +1,7 @@
 /*
- * Verifying: one pass over the whole file in its order. Each byte goes into two sums (of the file as it is, and with
- * zeros in place of the manifest's archiveSha256), and each member is checked on the way.
+ * Verifying: one pass over the whole file. Chunks are read, unpacked and checked by several threads; what comes out, in
+ * the file's order, goes into the sum of the file and that of the collection. The file's sum is taken twice from where
+ * the manifest's archiveSha256 stands: as it is, and with zeros in its place.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -8,22 +9,29 @@
 #include "backup/archive_internal.h"
 #include "backup/chunk.h"
 #include "backup/manifest_internal.h"
+#include "backup/pipeline.h"
 
 #define PIECE_BYTES (64u << 10)
 
 typedef struct pass {
   mig_archive *a;
   const mig_observer *observer;
-  mig_chunk_reader *reader;
-  mig_hash *as_it_is, *zeroed, *collection;
+  mig_pipeline *chunks;
+  mig_hash *whole, *collection;
+  bool own;      /* written by this process: see mig_archive_read_back */
   mig_buf small; /* header, metadata */
   uint8_t *piece;
   uint64_t at; /* all before this is in the sums */
 } pass;
 
+typedef struct loading {
+  const mig_archive *a;
+  const mig_chunk *chunk;
+  mig_chunk_reader *reader;
+} loading;
+
 static void add(pass *p, const void *data, size_t size) {
-  mig_hash_add(p->as_it_is, data, size);
-  mig_hash_add(p->zeroed, data, size);
+  mig_hash_add(p->whole, data, size);
   p->at += size;
 }
 
@@ -35,22 +43,6 @@ static bool add_until(pass *p, uint64_t end, mig_error *err) {
     add(p, p->piece, n);
   }
   return true;
-}
-
-static bool add_manifest(pass *p, mig_error *err) {
-  static const uint8_t zeros[MIG_SHA256_HEX - 1] = {
-      '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0',
-      '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0',
-      '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0', '0'};
-  uint8_t digits[sizeof zeros];
-  uint64_t digits_at = p->a->manifest_offset + p->a->manifest_bytes - MIG_MANIFEST_TAIL_BYTES;
-  if (!add_until(p, digits_at, err) ||
-      !mig_read_at(p->a->fd, p->a->path, MIG_MANIFEST_MEMBER, digits_at, digits, sizeof digits, err))
-    return false;
-  mig_hash_add(p->as_it_is, digits, sizeof digits);
-  mig_hash_add(p->zeroed, zeros, sizeof zeros);
-  p->at += sizeof digits;
-  return add_until(p, p->a->bytes, err);
 }
 
 static bool wrong(const pass *p, const char *member, const char *why, mig_error *err) {
@@ -68,27 +60,90 @@ static bool check_small(pass *p, const mig_member *member, mig_error *err) {
   const mig_collection_entry *c = member->collection;
   if (!c) return true;
   if (!mig_metadata_check(c, p->small.data, p->small.size, err)) return mig_fail_at(err, "%s", p->a->path);
-  if (c->holds != MIG_HOLDS_DOCUMENTS) return true;
+  if (c->holds != MIG_HOLDS_DOCUMENTS || p->own) return true;
   mig_hash_hex(p->collection, sum); /* metadata comes behind the last chunk */
   return strcmp(sum, c->sha256) == 0 || wrong(p, member->name, "its documents' SHA-256 is not the manifest's", err);
 }
 
-static bool check_member(pass *p, const mig_member *member, mig_error *err) {
-  if (!add_until(p, member->offset, err)) return false;
-  if (!member->chunk) return check_small(p, member, err);
-  if (!mig_chunk_load(p->reader, p->a->fd, p->a->path, member->chunk, err)) return false;
-  add(p, p->reader->stored.data, p->reader->stored.size);
-  mig_hash_add(p->collection, p->reader->raw.data, p->reader->raw.size);
+static bool load(void *arg, unsigned worker, void *item, mig_error *err) {
+  const pass *p = arg;
+  loading *l = item;
+  (void)worker;
+  if (!l->reader && !mig_chunk_reader_new(&l->reader, err)) return false;
+  l->reader->sums_only = p->own;
+  return mig_chunk_load(l->reader, l->a->fd, l->a->path, l->chunk, err);
+}
+
+static void clear(void *item) {
+  mig_chunk_reader_free(((loading *)item)->reader);
+}
+
+/* The oldest chunk that was put in, into the sums. *any is false when there is none. */
+static bool sum_chunk(pass *p, bool *any, mig_error *err) {
+  void *item = NULL;
+  if (!mig_pipeline_next(p->chunks, &item, err)) return false;
+  if (!(*any = item != NULL)) return true;
+  loading *l = item;
+  bool ok = add_until(p, l->chunk->offset, err);
+  if (ok) add(p, l->reader->stored.data, l->reader->stored.size);
+  if (ok && !p->own) mig_hash_add(p->collection, l->reader->raw.data, l->reader->raw.size);
+  mig_chunk_reader_rest(l->reader);
+  mig_pipeline_done(p->chunks, item);
+  mig_progress(p->observer, "verify snapshot", p->at, p->a->bytes);
+  return ok;
+}
+
+static bool start_chunk(pass *p, const mig_chunk *chunk, mig_error *err) {
+  loading *l = NULL;
+  bool any = true;
+  while (!(l = mig_pipeline_try_take(p->chunks)))
+    if (!sum_chunk(p, &any, err)) return false;
+  l->a = p->a;
+  l->chunk = chunk;
+  mig_pipeline_put(p->chunks, l, (size_t)chunk->raw_bytes);
   return true;
 }
 
+static bool sum_all(pass *p, mig_error *err) {
+  for (bool any = true; any;)
+    if (!sum_chunk(p, &any, err)) return false;
+  return true;
+}
+
+static bool check_member(pass *p, const mig_member *member, mig_error *err) {
+  if (member->chunk) return start_chunk(p, member->chunk, err);
+  return sum_all(p, err) && add_until(p, member->offset, err) && check_small(p, member, err);
+}
+
+/* The manifest and the end of the file, once as they are and once with zeros for the file's own sum. */
 static bool check_sums(pass *p, mig_error *err) {
-  char sum[MIG_SHA256_HEX];
+  char digits[MIG_SHA256_HEX - 1], zeros[MIG_SHA256_HEX - 1], sum[MIG_SHA256_HEX];
+  const uint64_t digits_at = p->a->manifest_offset + p->a->manifest_bytes - MIG_MANIFEST_TAIL_BYTES;
+  mig_hash *as_it_is = NULL;
+  if (!add_until(p, digits_at, err) ||
+      !mig_read_at(p->a->fd, p->a->path, MIG_MANIFEST_MEMBER, digits_at, digits, sizeof digits, err) ||
+      !mig_hash_fork(p->whole, &as_it_is, err))
+    return false;
+  memset(zeros, '0', sizeof zeros);
+  mig_hash_add(as_it_is, digits, sizeof digits);
+  add(p, zeros, sizeof zeros);
+  const size_t rest = (size_t)(p->a->bytes - p->at); /* a few bytes of JSON and the tar's end */
+  bool ok = rest <= PIECE_BYTES || wrong(p, "the file", "something follows its manifest", err);
+  ok = ok && mig_read_at(p->a->fd, p->a->path, "the end", p->at, p->piece, rest, err);
+  if (ok) {
+    add(p, p->piece, rest);
+    mig_hash_add(as_it_is, p->piece, rest);
+    mig_hash_hex(as_it_is, p->a->file_sha256);
+    mig_hash_hex(p->whole, sum);
+    ok = strcmp(sum, p->a->manifest->archive_sha256) == 0 ||
+         wrong(p, "the file", "the SHA-256 over the whole of it is not the manifest's archiveSha256", err);
+  }
+  mig_hash_free(as_it_is);
+  return ok;
+}
+
+static bool length_is(const pass *p, mig_error *err) {
   struct stat st;
-  mig_hash_hex(p->as_it_is, p->a->file_sha256);
-  mig_hash_hex(p->zeroed, sum);
-  if (strcmp(sum, p->a->manifest->archive_sha256) != 0)
-    return wrong(p, "the file", "the SHA-256 over the whole of it is not the manifest's archiveSha256", err);
   if (fstat(p->a->fd, &st) != 0) return mig_fail_errno(err, "cannot read %s", p->a->path);
   return (uint64_t)st.st_size == p->a->bytes || wrong(p, "the file", "its length changed while it was read", err);
 }
@@ -96,15 +151,18 @@ static bool check_sums(pass *p, mig_error *err) {
 static bool run(pass *p, mig_error *err) {
   mig_member_walk walk = {0};
   mig_member member;
+  const mig_pipeline_options o = {.workers = mig_jobs(0),
+                                  .budget_bytes = MIG_ARCHIVE_READ_BYTES,
+                                  .item_size = sizeof(loading),
+                                  .work = load,
+                                  .clear = clear,
+                                  .arg = p};
   if (!(p->piece = mig_alloc(PIECE_BYTES))) return mig_no_memory(err, "archive");
-  if (!mig_chunk_reader_new(&p->reader, err) || !mig_hash_new(&p->as_it_is, err) || !mig_hash_new(&p->zeroed, err) ||
-      !mig_hash_new(&p->collection, err))
+  if (!mig_pipeline_open(&o, &p->chunks, err) || !mig_hash_new(&p->whole, err) || !mig_hash_new(&p->collection, err))
     return false;
-  while (mig_member_next(p->a->manifest, &walk, &member)) {
+  while (mig_member_next(p->a->manifest, &walk, &member))
     if (!check_member(p, &member, err)) return false;
-    mig_progress(p->observer, "verify snapshot", p->at, p->a->bytes);
-  }
-  return add_manifest(p, err) && check_sums(p, err);
+  return sum_all(p, err) && check_sums(p, err) && length_is(p, err);
 }
 
 static bool same_time(struct timespec a, struct timespec b) {
@@ -116,20 +174,27 @@ static bool untouched(const struct stat *was, const struct stat *is) {
   return was->st_size == is->st_size && same_time(was->st_mtim, is->st_mtim) && same_time(was->st_ctim, is->st_ctim);
 }
 
-bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err) {
-  pass p = {.a = a, .observer = observer, .small = MIG_BUF(MIG_METADATA_MAX_BYTES)};
+static bool verify(mig_archive *a, bool own, const mig_observer *observer, mig_error *err) {
+  pass p = {.a = a, .observer = observer, .own = own, .small = MIG_BUF(MIG_METADATA_MAX_BYTES)};
   struct stat now;
   if (fstat(a->fd, &now) != 0) return mig_fail_errno(err, "cannot read %s", a->path);
   if (a->verified && untouched(&a->verified_as, &now)) return true;
   a->verified_as = now;
   a->verified = run(&p, err);
+  mig_pipeline_free(p.chunks);
   mig_buf_free(&p.small);
   mig_free(p.piece);
-  mig_chunk_reader_free(p.reader);
-  mig_hash_free(p.as_it_is);
-  mig_hash_free(p.zeroed);
+  mig_hash_free(p.whole);
   mig_hash_free(p.collection);
   return a->verified;
+}
+
+bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err) {
+  return verify(a, false, observer, err);
+}
+
+bool mig_archive_read_back(mig_archive *a, mig_error *err) {
+  return verify(a, true, NULL, err);
 }
 
 /* Without verify(): a plain sum of the open file. */

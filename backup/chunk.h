@@ -32,17 +32,21 @@ bool mig_packer_new(int level, mig_packer **out, mig_error *err);
 bool mig_chunk_pack(mig_packer *p, mig_packed *c, mig_error *err);
 void mig_packer_free(mig_packer *p);
 
-/* Chunks are 4 MiB; a buffer that grew past this for a large document is not kept. */
-#define MIG_CHUNK_KEEP_BYTES (6u << 20)
+/* Chunks are 4 MiB, their frames may be a little more; a buffer that grew past this for a large document is not kept.
+ */
+#define MIG_CHUNK_KEEP_BYTES (10u << 20)
+void mig_chunk_buf_rest(mig_buf *b);
 
 typedef struct mig_chunk_reader {
   mig_buf stored, raw;
+  bool sums_only; /* load() does not look at the documents: they were looked at when the same bytes were written */
   struct ZSTD_DCtx_s *zstd;
   mig_hash *hash;
 } mig_chunk_reader;
 
 bool mig_chunk_reader_new(mig_chunk_reader **out, mig_error *err);
 bool mig_chunk_load(mig_chunk_reader *r, int fd, const char *path, const mig_chunk *k, mig_error *err);
+void mig_chunk_reader_rest(mig_chunk_reader *r); /* forgets the chunk; lets large buffers go */
 void mig_chunk_reader_free(mig_chunk_reader *r);
 
 /* The document at *at; moves *at behind it. False at the end, or where the bytes are no document (*bad). */

@@ -70,11 +70,6 @@ bool mig_chunk_pack(mig_packer *p, mig_packed *c, mig_error *err) {
   return true;
 }
 
-static void keep_small(mig_buf *b) {
-  mig_buf_clear(b);
-  if (b->capacity > MIG_CHUNK_KEEP_BYTES) mig_buf_free(b);
-}
-
 static void forget_info(mig_packed *c) {
   mig_free(c->info.member);
   bson_destroy(c->info.first);
@@ -84,8 +79,8 @@ static void forget_info(mig_packed *c) {
 
 void mig_packed_start(mig_packed *c) {
   forget_info(c);
-  keep_small(&c->raw);
-  keep_small(&c->stored);
+  mig_chunk_buf_rest(&c->raw);
+  mig_chunk_buf_rest(&c->stored);
   c->raw.maximum = MIG_DOCUMENT_MAX_BYTES;
   c->last_at = 0;
   c->documents = 0;

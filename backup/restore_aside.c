@@ -46,7 +46,7 @@ static bool all_held(mig_restore *r, const mig_restore_item *item, const char *c
   const bool whole = entry->holds != MIG_HOLDS_DOCUMENTS || item->is_view;
   held h = {r->displaced, true};
   mig_archive_cursor *archived = NULL;
-  mig_live_source live = {0};
+  mig_live_source live = {.total = entry->documents, .total_bytes = (int64_t)entry->raw_bytes};
   mig_compare_result result;
   *all = true;
   bool ok = mig_displaced_reading(r->displaced, item->target, err) &&

@@ -50,7 +50,7 @@ static bool relax(void *arg, mig_error *err) {
 static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *err) {
   const mig_collection_entry *entry = item->entry;
   delta d = {.r = r, .item = item};
-  mig_live_source live = {0};
+  mig_live_source live = {.total = entry->documents, .total_bytes = (int64_t)entry->raw_bytes};
   mig_archive_cursor *archived = NULL;
   mig_compare_result result;
   char what[300];

@@ -116,7 +116,7 @@ static bool compare_documents(mig_restore *r, mig_restore_item *item, const char
                               mig_error *err) {
   const mig_collection_entry *entry = item->entry;
   char what[300];
-  mig_live_source live = {.what = what, .total = entry->documents};
+  mig_live_source live = {.what = what, .total = entry->documents, .total_bytes = (int64_t)entry->raw_bytes};
   mig_archive_cursor *archived = NULL;
   finding f = {.keep = keep, .listener = listener(r), .collection = collection};
   const bool put_back = r->round > 0 || strcmp(collection, item->target) != 0; /* or staged: it was all there once */

@@ -63,7 +63,8 @@ typedef struct mig_live_source {
   mig_cursor *cursor;
   mig_archive_cursor *archived; /* instead of the cursor: a second archive in the place of the live database */
   const char *what;             /* for progress */
-  uint64_t done, total;
+  uint64_t done, total;         /* documents; total and total_bytes may be estimates, 0 if nothing is known */
+  int64_t total_bytes;
   int64_t checked_ms;
 } mig_live_source;
 /* All documents in _id order, or in natural order. */

@@ -27,6 +27,7 @@ static void build_find(const mig_snapshot_item *item, bool disk, bson_t *command
   mig_bson_bool(item->info, "options.capped", &capped);
   bson_init(command);
   BSON_APPEND_UTF8(command, "find", item->name);
+  mig_append_batch_size(command, item->documents, item->raw_bytes);
   BSON_APPEND_DOCUMENT_BEGIN(command, "sort", &part);
   BSON_APPEND_INT32(&part, capped ? "$natural" : "_id", 1);
   bson_append_document_end(command, &part);

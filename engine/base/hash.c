@@ -46,6 +46,12 @@ void mig_hash_hex(mig_hash *h, char hex[static MIG_SHA256_HEX]) {
   h->failed = EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1;
 }
 
+bool mig_hash_fork(const mig_hash *h, mig_hash **out, mig_error *err) {
+  if (!mig_hash_new(out, err)) return false;
+  (*out)->failed = h->failed || EVP_MD_CTX_copy_ex((*out)->ctx, h->ctx) != 1;
+  return true;
+}
+
 void mig_hash_free(mig_hash *h) {
   if (!h) return;
   EVP_MD_CTX_free(h->ctx);

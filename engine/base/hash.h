@@ -17,6 +17,8 @@ typedef struct mig_hash mig_hash;
 bool mig_hash_new(mig_hash **out, mig_error *err);
 void mig_hash_add(mig_hash *h, const void *data, size_t size);
 void mig_hash_hex(mig_hash *h, char hex[static MIG_SHA256_HEX]);
+/* Another sum that has had the same bytes so far. */
+bool mig_hash_fork(const mig_hash *h, mig_hash **out, mig_error *err);
 void mig_hash_free(mig_hash *h);
 
 bool mig_sha256_hex(const void *data, size_t size, char hex[static MIG_SHA256_HEX], mig_error *err);

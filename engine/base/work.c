@@ -7,3 +7,11 @@ bool mig_checkpoint(mig_work *w, mig_error *err) {
 uint32_t mig_batch_documents(const mig_work *w) {
   return w->batch_documents ? w->batch_documents : 1000;
 }
+
+#define READ_BATCH_BYTES (2 << 20)
+
+void mig_append_batch_size(bson_t *command, int64_t documents, int64_t raw_bytes) {
+  if (documents <= 0 || raw_bytes <= 0) return; /* nothing is known */
+  const int64_t each = raw_bytes / documents + 1, count = READ_BATCH_BYTES / each;
+  BSON_APPEND_INT32(command, "batchSize", (int32_t)(count < 2 ? 2 : count > 50000 ? 50000 : count));
+}

@@ -27,5 +27,8 @@ typedef struct mig_work {
 
 bool mig_checkpoint(mig_work *w, mig_error *err);
 uint32_t mig_batch_documents(const mig_work *w);
+/* For a find that reads all of a collection: appends a batchSize of some 2 MiB. The server's own 16 MiB would take
+ * three times as much memory here, and leave the server waiting while they are worked on. Figures may be estimates. */
+void mig_append_batch_size(bson_t *command, int64_t documents, int64_t raw_bytes);
 
 #endif
