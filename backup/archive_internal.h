@@ -19,9 +19,9 @@ struct mig_archive {
   char file_sha256[MIG_SHA256_HEX]; /* known once verified */
 };
 
-/* verify() for the archive that this process has just written: all sums, but what is in the chunks is not looked at
- * again, for it was when these very bytes were written. */
-bool mig_archive_read_back(mig_archive *a, mig_error *err);
+/* For the archive that this process has just written, opened anew: whether the file's bytes are those that were
+ * written. What is in its chunks was looked at as they were packed. *sha256 and *bytes: of the file. */
+bool mig_archive_read_back(mig_archive *a, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err);
 
 #define MIG_ARCHIVE_READ_BYTES (16u << 20) /* of raw chunks that are read ahead */
 

@@ -11,7 +11,7 @@
 #include "backup/manifest_internal.h"
 #include "backup/pipeline.h"
 
-#define PIECE_BYTES (64u << 10)
+#define PIECE_BYTES (256u << 10)
 
 typedef struct pass {
   mig_archive *a;
@@ -60,17 +60,16 @@ static bool check_small(pass *p, const mig_member *member, mig_error *err) {
   const mig_collection_entry *c = member->collection;
   if (!c) return true;
   if (!mig_metadata_check(c, p->small.data, p->small.size, err)) return mig_fail_at(err, "%s", p->a->path);
-  if (c->holds != MIG_HOLDS_DOCUMENTS || p->own) return true;
+  if (c->holds != MIG_HOLDS_DOCUMENTS) return true;
   mig_hash_hex(p->collection, sum); /* metadata comes behind the last chunk */
   return strcmp(sum, c->sha256) == 0 || wrong(p, member->name, "its documents' SHA-256 is not the manifest's", err);
 }
 
 static bool load(void *arg, unsigned worker, void *item, mig_error *err) {
-  const pass *p = arg;
   loading *l = item;
+  (void)arg;
   (void)worker;
   if (!l->reader && !mig_chunk_reader_new(&l->reader, err)) return false;
-  l->reader->sums_only = p->own;
   return mig_chunk_load(l->reader, l->a->fd, l->a->path, l->chunk, err);
 }
 
@@ -86,7 +85,7 @@ static bool sum_chunk(pass *p, bool *any, mig_error *err) {
   loading *l = item;
   bool ok = add_until(p, l->chunk->offset, err);
   if (ok) add(p, l->reader->stored.data, l->reader->stored.size);
-  if (ok && !p->own) mig_hash_add(p->collection, l->reader->raw.data, l->reader->raw.size);
+  if (ok) mig_hash_add(p->collection, l->reader->raw.data, l->reader->raw.size);
   mig_chunk_reader_rest(l->reader);
   mig_pipeline_done(p->chunks, item);
   mig_progress(p->observer, "verify snapshot", p->at, p->a->bytes);
@@ -174,8 +173,8 @@ static bool untouched(const struct stat *was, const struct stat *is) {
   return was->st_size == is->st_size && same_time(was->st_mtim, is->st_mtim) && same_time(was->st_ctim, is->st_ctim);
 }
 
-static bool verify(mig_archive *a, bool own, const mig_observer *observer, mig_error *err) {
-  pass p = {.a = a, .observer = observer, .own = own, .small = MIG_BUF(MIG_METADATA_MAX_BYTES)};
+bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err) {
+  pass p = {.a = a, .observer = observer, .small = MIG_BUF(MIG_METADATA_MAX_BYTES)};
   struct stat now;
   if (fstat(a->fd, &now) != 0) return mig_fail_errno(err, "cannot read %s", a->path);
   if (a->verified && untouched(&a->verified_as, &now)) return true;
@@ -189,12 +188,17 @@ static bool verify(mig_archive *a, bool own, const mig_observer *observer, mig_e
   return a->verified;
 }
 
-bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err) {
-  return verify(a, false, observer, err);
-}
-
-bool mig_archive_read_back(mig_archive *a, mig_error *err) {
-  return verify(a, true, NULL, err);
+bool mig_archive_read_back(mig_archive *a, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err) {
+  pass p = {.a = a};
+  const uint64_t digits_at = a->manifest_offset + a->manifest_bytes - MIG_MANIFEST_TAIL_BYTES;
+  bool ok = (p.piece = mig_alloc(PIECE_BYTES)) ? mig_hash_new(&p.whole, err) : mig_no_memory(err, "archive");
+  ok = ok && add_until(&p, digits_at, err) && check_sums(&p, err) && length_is(&p, err);
+  mig_free(p.piece);
+  mig_hash_free(p.whole);
+  if (!ok) return false;
+  memcpy(sha256, a->file_sha256, MIG_SHA256_HEX);
+  *bytes = a->bytes;
+  return true;
 }
 
 /* Without verify(): a plain sum of the open file. */

@@ -4,9 +4,9 @@
  *     packing:   mig_packer_new --> mig_chunk_pack* --> free
  *     reading:   mig_chunk_reader_new --> mig_chunk_load --> { reader->raw: documents one after another } --> free
  *
- * After load() everything the manifest says of the chunk has been checked: both hashes, sizes, that it is exactly one
- * frame, the number of documents, the structure of each, the first and the last _id.
- * Memory: the chunk, raw and stored; the buffers and zstd's context serve all chunks of an archive.
+ * pack() unpacks what it has packed and compares. After load() everything the manifest says of the chunk has been
+ * checked: both hashes, sizes, that it is exactly one frame, the number of documents, the structure of each, the first
+ * and the last _id. Memory: the chunk, raw and stored; the buffers and zstd's context serve all chunks of an archive.
  * Threads: a packer and a reader belong to one thread at a time.
  */
 #ifndef MIG_BACKUP_CHUNK_H
@@ -39,7 +39,6 @@ void mig_chunk_buf_rest(mig_buf *b);
 
 typedef struct mig_chunk_reader {
   mig_buf stored, raw;
-  bool sums_only; /* load() does not look at the documents: they were looked at when the same bytes were written */
   struct ZSTD_DCtx_s *zstd;
   mig_hash *hash;
 } mig_chunk_reader;

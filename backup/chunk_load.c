@@ -144,5 +144,5 @@ bool mig_chunk_load(mig_chunk_reader *r, int fd, const char *path, const mig_chu
   if (!sum_is(r, &r->stored, k->sha256)) return damaged(path, k, "its SHA-256 is not the manifest's", err);
   if (!unpack(r, path, k, err)) return false;
   if (!sum_is(r, &r->raw, k->raw_sha256)) return damaged(path, k, "its unpacked SHA-256 is not the manifest's", err);
-  return r->sums_only || check_documents(r, path, k, err);
+  return check_documents(r, path, k, err);
 }

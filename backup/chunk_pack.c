@@ -6,14 +6,20 @@
 
 struct mig_packer {
   ZSTD_CCtx *zstd;
+  ZSTD_DCtx *unzstd;
+  mig_buf unpacked;
   mig_hash *hash;
 };
 
 bool mig_packer_new(int level, mig_packer **out, mig_error *err) {
   *out = NULL;
   mig_packer *p = mig_alloc(sizeof *p);
-  if (p) p->zstd = ZSTD_createCCtx();
-  if (!p || !p->zstd || !mig_hash_new(&p->hash, err)) {
+  if (p) {
+    p->zstd = ZSTD_createCCtx();
+    p->unzstd = ZSTD_createDCtx();
+    p->unpacked = MIG_BUF(MIG_DOCUMENT_MAX_BYTES);
+  }
+  if (!p || !p->zstd || !p->unzstd || !mig_hash_new(&p->hash, err)) {
     mig_packer_free(p);
     return mig_no_memory(err, "zstd");
   }
@@ -30,6 +36,8 @@ bool mig_packer_new(int level, mig_packer **out, mig_error *err) {
 void mig_packer_free(mig_packer *p) {
   if (!p) return;
   ZSTD_freeCCtx(p->zstd);
+  ZSTD_freeDCtx(p->unzstd);
+  mig_buf_free(&p->unpacked);
   mig_hash_free(p->hash);
   mig_free(p);
 }
@@ -48,6 +56,18 @@ static bool compress(mig_packer *p, mig_packed *c, mig_error *err) {
   return true;
 }
 
+/* A frame that does not give the documents back would be found when they are needed, which is too late. While both are
+ * still in the processor's cache this costs little; reading back then only has to show that the disk has these bytes.
+ */
+static bool unpacks(mig_packer *p, const mig_packed *c, mig_error *err) {
+  mig_chunk_buf_rest(&p->unpacked);
+  if (!mig_buf_reserve(&p->unpacked, c->raw.size, err)) return false;
+  const size_t n = ZSTD_decompressDCtx(p->unzstd, p->unpacked.data, c->raw.size, c->stored.data, c->stored.size);
+  if (n == c->raw.size && memcmp(p->unpacked.data, c->raw.data, n) == 0) return true;
+  mig_fail(err, MIG_E_FAILED, "a chunk was compressed and does not unpack to what it was");
+  return mig_hint(err, "this machine's memory or its zstd is not to be trusted: check them before you go on");
+}
+
 static size_t first_size(const mig_buf *raw) {
   uint32_t length = 0;
   memcpy(&length, raw->data, sizeof length);
@@ -63,7 +83,7 @@ bool mig_chunk_pack(mig_packer *p, mig_packed *c, mig_error *err) {
   if (!k->first || !k->last) return mig_no_memory(err, "chunk");
   mig_hash_add(p->hash, c->raw.data, c->raw.size);
   mig_hash_hex(p->hash, k->raw_sha256);
-  if (!compress(p, c, err)) return false;
+  if (!compress(p, c, err) || !unpacks(p, c, err)) return false;
   mig_hash_add(p->hash, c->stored.data, c->stored.size);
   mig_hash_hex(p->hash, k->sha256);
   k->stored_bytes = c->stored.size;

@@ -66,6 +66,7 @@ typedef struct pump {
 } pump;
 
 static bool checkpoint(pump *p, bool now, mig_error *err) {
+  if (!now && p->documents % 64 != 0 && p->bytes - p->checked_bytes < CHECKPOINT_BYTES) return true;
   int64_t ms = mig_now_monotonic_ms();
   if (!now && ms - p->checked_ms < CHECKPOINT_MS && p->bytes - p->checked_bytes < CHECKPOINT_BYTES) return true;
   p->checked_ms = ms;
