@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "backup/restore_load.h"
 #include "backup/restore_parts.h"
 #include "base/crash.h"
 
@@ -83,7 +84,19 @@ static bool relax(void *arg, mig_error *err) {
          mig_refused(err, &l->item->refused);
 }
 
-static bool load(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
+/* Documents one batch after another, each by itself once the server has refused one. */
+static bool load_carefully(mig_archive_cursor *archived, mig_writer *writer, mig_error *err) {
+  bson_t doc;
+  mig_archive_next next = MIG_ARCHIVE_ERROR;
+  bool ok = true;
+  while (ok && (next = mig_archive_cursor_next(archived, &doc, err)) == MIG_ARCHIVE_DOC)
+    ok = mig_writer_insert(writer, &doc, err);
+  return ok && next == MIG_ARCHIVE_END;
+}
+
+/* fast: by several connections. *refused: that did not work, and the collection is to be made anew. */
+static bool load_by(mig_restore *r, mig_restore_item *item, const char *stage, bool fast, bool *refused,
+                    mig_error *err) {
   loading l = {r, item, stage};
   char what[300];
   snprintf(what, sizeof what, "restore %s.%s", mig_db_name(r->w->db), item->target);
@@ -95,18 +108,28 @@ static bool load(mig_restore *r, mig_restore_item *item, const char *stage, mig_
                                       .total = item->entry->documents};
   mig_archive_cursor *archived = NULL;
   mig_writer *writer = NULL;
-  bson_t doc;
-  int64_t ignored = 0;
-  mig_archive_next next = MIG_ARCHIVE_ERROR;
+  int64_t ignored = 0, written = 0;
   bool ok = mig_writer_open(r->w, &options, &writer, err) &&
             mig_archive_documents(r->archive, item->entry, 0, &archived, err);
-  while (ok && (next = mig_archive_cursor_next(archived, &doc, err)) == MIG_ARCHIVE_DOC)
-    ok = mig_writer_insert(writer, &doc, err);
-  ok = ok && next == MIG_ARCHIVE_END && mig_writer_flush(writer, err);
-  if (writer) mig_writer_counts(writer, &r->report->written, &ignored);
+  const mig_load loads = {
+      .w = r->w, .collection = stage, .what = what, .total = item->entry->documents, .later = writer};
+  if (ok) ok = fast ? mig_load_run(&loads, archived, &written, refused, err) : load_carefully(archived, writer, err);
+  ok = ok && mig_writer_flush(writer, err);
+  if (writer) mig_writer_counts(writer, &written, &ignored);
+  if (!*refused) r->report->written += written;
   mig_writer_free(writer);
   mig_archive_cursor_close(archived);
   return ok;
+}
+
+static bool load(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
+  const bool fast = !item->entry->natural_order && item->entry->chunk_count > 1;
+  bool refused = false;
+  if (load_by(r, item, stage, fast, &refused, err)) return true;
+  if (!refused) return false;
+  refused = false;
+  return mig_checkpoint(r->w, err) && mig_restore_drop(r, stage, err) && create(r, item, stage, err) &&
+         load_by(r, item, stage, false, &refused, err);
 }
 
 static bool bring_options(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
