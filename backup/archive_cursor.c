@@ -25,8 +25,9 @@ static bool load(void *arg, unsigned worker, void *item, mig_error *err) {
   const mig_archive_cursor *c = arg;
   loading *l = item;
   (void)worker;
-  return (l->reader || mig_chunk_reader_new(&l->reader, err)) &&
-         mig_chunk_load(l->reader, c->a->fd, c->a->path, l->chunk, err);
+  if (!l->reader && !mig_chunk_reader_new(&l->reader, err)) return false;
+  l->reader->loaded_before = true; /* by verify(), or there would be no cursor */
+  return mig_chunk_load(l->reader, c->a->fd, c->a->path, l->chunk, err);
 }
 
 static void clear(void *item) {

@@ -39,6 +39,9 @@ void mig_chunk_buf_rest(mig_buf *b);
 
 typedef struct mig_chunk_reader {
   mig_buf stored, raw;
+  /* The chunk with this SHA-256 was loaded before, all checks passed: the same stored bytes unpack to the same
+   * documents, so that only they are summed again. */
+  bool loaded_before;
   struct ZSTD_DCtx_s *zstd;
   mig_hash *hash;
 } mig_chunk_reader;

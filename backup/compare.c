@@ -61,6 +61,13 @@ static bool note_order(side *s, const bson_t *doc, mig_error *err) {
          mig_buf_add(&s->last, &end, 1, err);
 }
 
+/* Without one nothing says that two documents are the same one. */
+static bool has_id(const bson_t *doc) {
+  mig_doc_id id;
+  mig_doc_id_of(doc, &id);
+  return id.data != NULL;
+}
+
 static bool match(run *r, side *from, side *other, mig_waiting *partner, const bson_t *doc, mig_error *err) {
   bson_t view;
   const bool from_archive = from == &r->archive;
@@ -80,20 +87,41 @@ static bool match(run *r, side *from, side *other, mig_waiting *partner, const b
   return ok;
 }
 
-/* Takes one document from `from`: its partner waits on the other side, or it waits itself. */
+/* Its partner waits on the other side, or it waits itself. */
+static bool place(run *r, side *from, side *other, const bson_t *doc, mig_error *err) {
+  mig_waiting *partner = mig_window_find(&other->waiting, doc);
+  if (partner) return match(r, from, other, partner, doc, err);
+  return mig_window_add(&from->waiting, doc, from->place, err);
+}
+
+static bool pull(side *from, bson_t *doc, bool *any, mig_error *err) {
+  const mig_pull pulled = from->source.next(from->source.arg, doc, err);
+  *any = pulled == MIG_PULL_DOC;
+  from->ended = pulled == MIG_PULL_END;
+  from->place += *any;
+  return pulled != MIG_PULL_ERROR && (!*any || note_order(from, doc, err));
+}
+
+/* Takes one document from `from`. */
 static bool take(run *r, side *from, side *other, mig_error *err) {
   bson_t doc;
-  const mig_pull pulled = from->source.next(from->source.arg, &doc, err);
-  if (pulled == MIG_PULL_ERROR) return false;
-  if (pulled == MIG_PULL_END) {
-    from->ended = true;
+  bool any = false;
+  return pull(from, &doc, &any, err) && (!any || place(r, from, other, &doc, err));
+}
+
+/* Takes one from each side while nothing waits: most are the same, and need not be kept to be found so. */
+static bool take_both(run *r, mig_error *err) {
+  bson_t archive, live;
+  bool any_archive = false, any_live = false;
+  if (!pull(&r->archive, &archive, &any_archive, err) || !pull(&r->live, &live, &any_live, err)) return false;
+  if (any_archive && any_live && mig_bson_same(&archive, &live) && has_id(&archive)) {
+    r->out->same++;
+    r->archive.matched_place = r->archive.place;
+    r->live.matched_place = r->live.place;
     return true;
   }
-  from->place++;
-  if (!note_order(from, &doc, err)) return false;
-  mig_waiting *partner = mig_window_find(&other->waiting, &doc);
-  if (partner) return match(r, from, other, partner, &doc, err);
-  return mig_window_add(&from->waiting, &doc, from->place, err);
+  return (!any_archive || place(r, &r->archive, &r->live, &archive, err)) &&
+         (!any_live || place(r, &r->live, &r->archive, &live, err));
 }
 
 static bool judge(run *r, side *s, mig_waiting *entry, mig_error *err) {
@@ -158,6 +186,10 @@ static bool give_up(run *r, mig_error *err) {
 
 static bool merge(run *r, mig_error *err) {
   while (!r->archive.ended || !r->live.ended) {
+    if (!r->archive.ended && !r->live.ended && !r->archive.waiting.first && !r->live.waiting.first) {
+      if (!take_both(r, err)) return false;
+      continue;
+    }
     side *from = lagging(r);
     if (!take(r, from, from == &r->archive ? &r->live : &r->archive, err)) return false;
     if (!is_full(r)) continue;

@@ -112,6 +112,32 @@ static bool settle(mig_restore *r, mig_restore_item *item, const char *collectio
   return true;
 }
 
+bool mig_restore_uuid(const bson_t *info, uint8_t uuid[static MIG_UUID_BYTES]) {
+  bson_iter_t it;
+  bson_subtype_t subtype;
+  uint32_t size = 0;
+  const uint8_t *data = NULL;
+  if (!mig_bson_find(info, "info.uuid", &it) || !BSON_ITER_HOLDS_BINARY(&it)) return false;
+  bson_iter_binary(&it, &subtype, &size, &data);
+  if (size != MIG_UUID_BYTES) return false;
+  memcpy(uuid, data, MIG_UUID_BYTES);
+  return true;
+}
+
+/* Is this the stage that was compared before it was renamed, with as many documents? Then *still is true. */
+static bool still_placed(mig_restore *r, mig_restore_item *item, const char *collection, bool *still, mig_error *err) {
+  uint8_t uuid[MIG_UUID_BYTES];
+  int64_t live = 0;
+  *still = false;
+  if (!item->placed || r->against || strcmp(collection, item->target) != 0 ||
+      !mig_restore_uuid(item->live_info, uuid) || memcmp(uuid, item->placed_uuid, sizeof uuid) != 0)
+    return true;
+  if (!mig_db_count(r->w->db, collection, NULL, &live, err)) return false;
+  *still = live == (int64_t)item->entry->documents;
+  if (*still) item->documents.same = live;
+  return true;
+}
+
 static bool compare_documents(mig_restore *r, mig_restore_item *item, const char *collection, mig_displaced *keep,
                               mig_error *err) {
   const mig_collection_entry *entry = item->entry;
@@ -233,7 +259,8 @@ bool mig_restore_diff(mig_restore *r, mig_restore_item *item, const char *collec
   if (item->is_view || item->live_is_view) return !item->fixed_differ || whole_extra(r, item, collection, keep, err);
   other = against(r, collection);
   if (entry->holds != MIG_HOLDS_DOCUMENTS || (other && other->holds != MIG_HOLDS_DOCUMENTS)) return true;
-  return compare_documents(r, item, collection, keep, err);
+  bool still = false;
+  return still_placed(r, item, collection, &still, err) && (still || compare_documents(r, item, collection, keep, err));
 }
 
 void mig_restore_fill_row(const mig_restore_item *item) {

@@ -28,6 +28,8 @@ typedef enum mig_bring {
   MIG_BRING_SWAP   /* a new collection takes its place */
 } mig_bring;
 
+#define MIG_UUID_BYTES 16
+
 typedef struct mig_restore_item {
   const mig_collection_entry *entry;
   const char *target;          /* the live collection: the entry's name, or another beside it */
@@ -39,6 +41,10 @@ typedef struct mig_restore_item {
   bool validator_differs, images_differ, fixed_differ; /* kinds of options, see spec.h */
   int64_t indexes_differ;
   mig_bring bring;
+  /* A stage that was read back and found the same, and was then renamed to it: its UUID. As long as that is what stands
+   * there, with as many documents, the documents are not read once more. */
+  bool placed;
+  uint8_t placed_uuid[MIG_UUID_BYTES];
   mig_error refused; /* the server's first refusal that a later round may get over; code MIG_OK: none */
 } mig_restore_item;
 
@@ -96,6 +102,9 @@ bool mig_restore_item_fail(const mig_restore *r, const mig_restore_item *item, c
 /* Documents of the archive against a collection by look-ups of their _ids: slower, but independent of any order. */
 bool mig_lookup_run(mig_work *w, mig_archive *archive, const mig_collection_entry *entry, const char *collection,
                     mig_compare_result *out, mig_error *err);
+
+/* info.uuid of a listCollections entry; false where the server gives none. */
+bool mig_restore_uuid(const bson_t *info, uint8_t uuid[static MIG_UUID_BYTES]);
 
 /* --- bringing back --- */
 bool mig_restore_delta(mig_restore *r, mig_restore_item *item, mig_error *err);

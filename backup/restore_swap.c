@@ -188,11 +188,25 @@ bool mig_restore_rename(mig_restore *r, const char *stage, const char *name, boo
   return ok;
 }
 
+/* Only to save a look: where it is not told, it is not used. */
+static bool stage_uuid(mig_restore *r, const char *stage, uint8_t uuid[static MIG_UUID_BYTES]) {
+  bson_t info;
+  bool there = false;
+  mig_error ignored;
+  const bool has =
+      mig_db_collection_info(r->w->db, stage, &info, &there, &ignored) && there && mig_restore_uuid(&info, uuid);
+  bson_destroy(&info);
+  return has;
+}
+
 /* The staging collection has shown that this server can hold an exact copy; now it takes the place that is free. Killed
  * before, the collection is missing: run again, it is made from the archive. */
 static bool take_place(mig_restore *r, mig_restore_item *item, const char *stage, bool drop_target, mig_error *err) {
   const char *name = item->target;
+  item->placed = false;
+  const bool has_uuid = stage_uuid(r, stage, item->placed_uuid);
   if (mig_restore_rename(r, stage, name, drop_target, err)) {
+    item->placed = has_uuid;
     mig_crash_point(MIG_CRASH_RESTORE_RENAMED);
     return true;
   }
