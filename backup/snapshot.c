@@ -11,7 +11,12 @@
 #define LARGE_BYTES           ((int64_t)32 << 30) /* from here on larger chunks keep the manifest small */
 
 /* How far apart in time two documents of the snapshot may have been read; the best comes first. */
-typedef enum consistency { AT_CLUSTER_TIME, IN_TRANSACTION, PER_COLLECTION } consistency;
+typedef enum consistency {
+  AT_CLUSTER_TIME,
+  IN_TRANSACTION,
+  EACH_AT_ITS_TIME, /* a cluster time for each collection: less work for each, none is mixed in itself */
+  PER_COLLECTION    /* a plain cursor for each */
+} consistency;
 
 static const char *consistency_name(consistency c) {
   return c == AT_CLUSTER_TIME ? "clusterTime" : c == IN_TRANSACTION ? "transaction" : "perCollection";
@@ -53,13 +58,20 @@ static void end_reading(mig_work *w, consistency c) {
   if (c == IN_TRANSACTION) mig_db_abort(w->db); /* it only read */
 }
 
+static bool write_documents(mig_work *w, const mig_snapshot_item *item, consistency c, mig_archive_writer *archive,
+                            mig_error *err) {
+  if (c == EACH_AT_ITS_TIME && !mig_db_snapshot_begin(w->db, err)) return false;
+  const bool ok = mig_snapshot_documents(w, item, c != PER_COLLECTION, archive, err);
+  if (c == EACH_AT_ITS_TIME) mig_db_snapshot_end(w->db);
+  return ok;
+}
+
 static bool write_collections(mig_work *w, const mig_snapshot_plan *plan, consistency c, mig_archive_writer *archive,
                               mig_error *err) {
   for (size_t i = 0; i < plan->count; i++) {
     const mig_snapshot_item *item = &plan->items[i];
     if (!mig_archive_collection(archive, item->name, item->holds, item->info, item->indexes, err)) return false;
-    if (item->holds == MIG_HOLDS_DOCUMENTS && !mig_snapshot_documents(w, item, c != PER_COLLECTION, archive, err))
-      return false;
+    if (item->holds == MIG_HOLDS_DOCUMENTS && !write_documents(w, item, c, archive, err)) return false;
     if (!mig_archive_collection_end(archive, err)) return false;
   }
   return true;
@@ -120,21 +132,30 @@ static bool try_once(attempt *a, consistency c, mig_snapshot_info *out, mig_erro
   return ok;
 }
 
-/* Too old a snapshot, too long a transaction, a read that one does not allow: one step down, from the start. */
+/* One step down: what asks less of the server's history. A transaction has none to speak of. */
+static consistency next_best(const attempt *a, consistency c) {
+  return c == AT_CLUSTER_TIME && a->plan->with_documents > 1 ? EACH_AT_ITS_TIME : PER_COLLECTION;
+}
+
+/* Too old a snapshot, too long a transaction, a read that one does not allow: one step down, from the start, so that
+ * what was read in one way is never mixed with what was read in another. */
 static bool take(attempt *a, mig_snapshot_info *out, mig_error *err) {
   mig_error local = {0};
   consistency c = best(a->w, a->plan);
-  mig_counts before = a->w->counts;
-  if (try_once(a, c, out, &local)) return true;
-  if (c != PER_COLLECTION && a->reading_failed && local.code == MIG_E_SERVER) {
-    mig_say(a->w->observer, MIG_INFO, "reading all collections at one time did not work (%s): each for itself now",
-            local.why[0] ? local.why : local.what);
+  const mig_counts before = a->w->counts;
+  bool ok = try_once(a, c, out, &local);
+  while (!ok && c != PER_COLLECTION && a->reading_failed && local.code == MIG_E_SERVER) {
+    const consistency next = next_best(a, c);
+    mig_say(a->w->observer, MIG_WARNING, "reading %s did not work (%s): each for itself now%s",
+            c == EACH_AT_ITS_TIME ? "a collection at one time" : "all collections at one time",
+            local.why[0] ? local.why : local.what, next == EACH_AT_ITS_TIME ? ", each at one time" : "");
     mig_snapshot_info_clear(out);
     a->w->counts = before;
-    if (try_once(a, PER_COLLECTION, out, &local)) return true;
+    c = next;
+    ok = try_once(a, c, out, &local);
   }
-  if (err) *err = local;
-  return false;
+  if (!ok && err) *err = local;
+  return ok;
 }
 
 bool mig_snapshot_take(mig_work *w, const mig_snapshot_options *options, mig_snapshot_info *out, mig_error *err) {

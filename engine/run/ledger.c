@@ -1,6 +1,7 @@
 /* Reading and preparing the ledger; the writes of a run are in journal.c. */
 #include "run/ledger.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/names.h"
@@ -151,6 +152,9 @@ bool mig_ledger_load(mig_db *db, mig_ledger **out, mig_error *err) {
   }
   mig_cursor_close(c);
   bson_destroy(find);
+  l->by_bytes = true;
+  for (size_t i = 1; ok && i < l->count; i++)
+    if (strcmp(l->items[i - 1].name, l->items[i].name) >= 0) l->by_bytes = false;
   if (ok && next == MIG_NEXT_END)
     *out = l;
   else
@@ -178,7 +182,12 @@ bool mig_ledger_last_fence(mig_db *db, int64_t *fence, mig_error *err) {
   return ok;
 }
 
+static int by_entry_name(const void *name, const void *entry) {
+  return strcmp(name, ((const mig_entry *)entry)->name);
+}
+
 const mig_entry *mig_ledger_find(const mig_ledger *l, const char *name) {
+  if (l->by_bytes && l->count) return bsearch(name, l->items, l->count, sizeof *l->items, by_entry_name);
   for (size_t i = 0; i < l->count; i++)
     if (strcmp(l->items[i].name, name) == 0) return &l->items[i];
   return NULL;

@@ -62,6 +62,7 @@ typedef struct mig_entry {
 typedef struct mig_ledger {
   mig_entry *items;
   size_t count;
+  bool by_bytes; /* the names ascend as strcmp sees it: they can be searched */
 } mig_ledger;
 
 /* Makes the collections and indexes that are missing. */

@@ -26,7 +26,12 @@ bool mig_select_all(const mig_engine *e, const mig_ledger *ledger, mig_finding *
   *out = NULL;
   *count = 0;
   mig_finding *list = mig_alloc((folder->count + ledger->count + 1) * sizeof *list);
-  if (!list) return mig_no_memory(err, "status");
+  bool *has_file = mig_alloc((ledger->count + 1) * sizeof *has_file);
+  if (!list || !has_file) {
+    mig_free(list);
+    mig_free(has_file);
+    return mig_no_memory(err, "status");
+  }
   for (size_t i = 0; i < folder->count; i++) {
     const mig_migration *m = folder->items[i];
     const mig_entry *entry = mig_ledger_find(ledger, m->name);
@@ -34,18 +39,18 @@ bool mig_select_all(const mig_engine *e, const mig_ledger *ledger, mig_finding *
                               .entry = entry,
                               .status = entry ? entry->status : MIG_STATUS_PENDING,
                               .modified = modified(m, entry)};
+    if (entry) has_file[entry - ledger->items] = true;
   }
   for (size_t i = 0; i < ledger->count; i++) {
     const mig_entry *entry = &ledger->items[i];
-    bool known = false;
-    for (size_t k = 0; k < folder->count && !known; k++) known = strcmp(folder->items[k]->name, entry->name) == 0;
-    if (known) continue;
+    if (has_file[i]) continue;
     mig_finding *f = &list[n++];
     *f = (mig_finding){.entry = entry, .status = entry->status, .missing = entry->status == MIG_STATUS_APPLIED};
     for (size_t k = 0; f->missing && entry->checksum && k < folder->count && !f->renamed_to; k++)
       if (strcmp(folder->items[k]->checksum, entry->checksum) == 0 && !mig_ledger_find(ledger, folder->items[k]->name))
         f->renamed_to = folder->items[k];
   }
+  mig_free(has_file);
   qsort(list, n, sizeof *list, by_name);
   bool later_applied = false;
   for (size_t i = n; i-- > 0;) {

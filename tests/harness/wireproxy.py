@@ -201,6 +201,8 @@ class Connection(threading.Thread):
         try:
             while True:
                 message = self.read(self.client)
+                with self.proxy.lock:
+                    self.proxy.messages += 1
                 body = self.body_of(message)
                 rule = self.proxy.rule_for(body)
                 if rule:
@@ -220,6 +222,7 @@ class WireProxy:
         host = parts.netloc.rsplit("@", 1)[-1].split(",")[0]
         self.upstream = (host.rsplit(":", 1)[0], int(host.rsplit(":", 1)[1]) if ":" in host else 27017)
         self.rules, self.log, self.lock = list(rules), [], threading.Lock()
+        self.messages = 0  # of clients, handshakes included
         self.listener = socket.create_server(("127.0.0.1", 0))
         port = self.listener.getsockname()[1]
         # directConnection: a replica set would tell its real address, and the client would go there
