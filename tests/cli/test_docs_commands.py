@@ -195,3 +195,11 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
             if not target.startswith(("http:", "https:")):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_tests_that_pages_name_are_there():
+    tests = [p for p in (REPO / "tests").rglob("*") if p.suffix in (".py", ".c")]
+    known = {name for p in tests for name in re.findall(r"\btest_\w+", p.read_text())} | {p.stem for p in tests}
+    for page in PAGES:
+        for name in re.findall(r"`(test_\w+|tests/[\w./-]+)(?:::(?:test_\w+))?`", page.read_text()):
+            assert name in known if name.startswith("test_") else (REPO / name).exists(), f"{page.name} names {name}, which is not there"
