@@ -6,6 +6,8 @@
 
 #include "base/names.h"
 
+#define LEDGER_BATCH 10000 /* entries that one round trip may bring; a reply ends at 16 MiB anyway */
+
 static const char *const statuses[] = {"pending", "running", "applied", "failed", "reverted"};
 static const char *const phases[] = {"guards", "snapshot", "steps", "restoring", "done"};
 static const char *const directions[] = {"up", "down"};
@@ -135,7 +137,8 @@ bool mig_ledger_load(mig_db *db, mig_ledger **out, mig_error *err) {
   *out = NULL;
   mig_ledger *l = mig_alloc(sizeof *l);
   if (!l) return mig_no_memory(err, "ledger");
-  bson_t *find = BCON_NEW("find", BCON_UTF8(MIG_LEDGER), "sort", "{", "name", BCON_INT32(1), "}");
+  bson_t *find = BCON_NEW("find", BCON_UTF8(MIG_LEDGER), "sort", "{", "name", BCON_INT32(1), "}", "batchSize",
+                          BCON_INT32(LEDGER_BATCH));
   bool ok = mig_db_query(db, find, &c, err);
   mig_next next = MIG_NEXT_END;
   while (ok && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC) {
