@@ -1,4 +1,5 @@
 """Servers that refuse, lie, die or go away: exit 1, 3 or 4 as designed, never 0, and never a lost document."""
+import secrets
 import threading
 import time
 
@@ -84,11 +85,11 @@ def test_stepdown_in_a_step(ready, code):
 
 
 def test_cursor_dies_while_the_snapshot_is_read(ready):
-    ready.db.users.insert_many([{"_id": i, "n": i} for i in range(20, 400)])
+    ready.db.users.insert_many([{"_id": i, "n": i, "fill": secrets.token_hex(10_000)} for i in range(20, 400)])  # more than a reply
     ready.before = ready.digest()
     dies = Rule("getMore", reply_with(error(43, "cursor id not found")), when=lambda body: body["collection"] == "users", times=None)
     result = refused(ready, [dies], 1)
-    assert "users" in result.err
+    assert dies.seen and "users" in result.err
     is_as_before(ready)
     assert not list(ready.store.glob("*.mig.tar")) and ready.partials() == []
 
