@@ -30,7 +30,9 @@ static struct {
 } caught[] = {{.number = SIGINT, .handler = on_signal},
               {.number = SIGTERM, .handler = on_signal},
               /* a closed pipe is a write error, not the end in the middle of a run */
-              {.number = SIGPIPE, .handler = SIG_IGN}};
+              {.number = SIGPIPE, .handler = SIG_IGN},
+              /* so is a limit on the size of files */
+              {.number = SIGXFSZ, .handler = SIG_IGN}};
 static bool catching;
 
 void mig_cli_catch_signals(void) {

@@ -44,6 +44,7 @@ static _Noreturn void become(const char *const *argv, char **environment, pid_t 
   if (getppid() != parent) _exit(127); /* it died before we could ask for that */
   setpgid(0, 0);
   sigaction(SIGPIPE, &normal, NULL);
+  sigaction(SIGXFSZ, &normal, NULL);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
   int null = open("/dev/null", O_RDONLY);

@@ -60,13 +60,13 @@ class State:
             shutil.copytree(p.store, aside)
 
     def put(self, p):
-        for attempt in range(5):  # FerretDB, just after the drop: "Unable to create the specified collection"
+        for attempt in range(8):  # FerretDB, just after the drop: "Unable to create the specified collection"
             try:
                 return self.put_once(p)
             except pymongo.errors.OperationFailure:
-                if attempt == 4:
+                if attempt == 7:
                     raise
-                time.sleep(0.3)
+                time.sleep(0.1 * 2 ** attempt)
 
     def put_once(self, p):
         p.client.drop_database(p.name)

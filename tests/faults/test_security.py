@@ -1,0 +1,114 @@
+"""What docs/security.md claims and no other test holds: modes, links, names that bite."""
+import os
+import stat
+import subprocess
+
+import pytest
+
+from cli_support import three_lines
+from conftest import Result
+
+
+def mode(path):
+    return stat.S_IMODE(os.lstat(path).st_mode)
+
+
+def snapshot(p):
+    return p.mig("snapshot", "create", "--json").lines[0]
+
+
+def test_store_and_archives_are_the_owners_alone_whatever_the_umask(project):
+    p = project
+    p.db.users.insert_one({"_id": 1})
+    before = os.umask(0)
+    try:
+        taken = snapshot(p)
+        p.db.users.insert_one({"_id": 2})
+        p.mig("restore", taken["snapshot"], "--yes")  # makes a safety snapshot
+    finally:
+        os.umask(before)
+    assert mode(p.store) == 0o700
+    files = list(p.store.iterdir())
+    assert len(files) >= 2 and {mode(f) for f in files} == {0o600}
+
+
+def test_links_in_the_store_are_neither_listed_nor_read_nor_swept(project, tmp_path):
+    p = project
+    p.db.users.insert_one({"_id": 1})
+    taken = snapshot(p)
+    real, outside = p.store / f"{taken['snapshot']}.mig.tar", tmp_path / "outside.mig.tar"
+    outside.write_bytes(real.read_bytes())
+    link = p.store / "20200101T000000Z-link-000000.mig.tar"
+    link.symlink_to(outside)
+    listed = p.mig("snapshot", "list", "--json").out
+    assert taken["snapshot"] in listed and "link-000000" not in listed
+    for name in (link.name.removesuffix(".mig.tar"), str(link)):
+        three_lines(p.mig("restore", name, "--yes", code=None))
+        assert p.mig("snapshot", "verify", name, code=None).code != 0
+    # what a killed writer seems to have left, but leads elsewhere
+    symbolic, hard = (p.store / f"20200101T000000Z-{kind}-000000.mig.tar.partial" for kind in ("soft", "hard"))
+    symbolic.symlink_to(outside)
+    os.link(outside, hard)
+    snapshot(p)
+    assert outside.read_bytes() == real.read_bytes()
+    assert symbolic.is_symlink() and not hard.exists()  # the name is removed, the file is not
+
+
+def test_a_store_that_is_a_link_is_resolved_once_and_the_journal_holds_the_real_path(project, tmp_path):
+    p = project
+    p.db.users.insert_many([{"_id": i} for i in range(9)])
+    real = tmp_path / "elsewhere"
+    real.mkdir(mode=0o700)
+    p.store.symlink_to(real)
+    p.write("0001_x", {"up": [{"insert": {"collection": "users", "documents": [{"_id": 77}]}}, {"createCollection": {"collection": "new"}}]})
+    p.mig("up")
+    assert p.ledger("0001_x")["snapshot"]["path"].startswith(str(real.resolve()))
+
+
+NAMES = ["a\x1b[2Jb", "bell\x07", "../../x", "line\nerror: false", "%2e%2e", "a/b", "ü\u202e", "x" * 60]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=[repr(n)[1:12] for n in NAMES])
+def test_a_collections_name_steers_no_terminal_and_becomes_no_path(project, tmp_path, name):
+    p = project
+    try:
+        p.db[name].insert_many([{"_id": i} for i in range(3)])
+    except Exception as e:  # noqa: BLE001 - whatever this server calls it
+        pytest.skip(f"this server has no such name: {e}")
+    around = sorted(x.name for x in tmp_path.parent.iterdir())
+    taken = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    p.db[name].delete_one({"_id": 1})
+    results = [p.mig(*words) for words in (["snapshot", "show", taken], ["snapshot", "list"], ["snapshot", "verify", taken],
+                                           ["restore", taken, "--yes"])]
+    for r in results:
+        said = r.out + r.err
+        assert not any(c in said for c in "\x1b\x07\r"), r
+        assert not any(line.startswith("error:") for line in said.splitlines()), r
+    assert p.db[name].count_documents({}) == 3
+    assert sorted(x.name for x in tmp_path.parent.iterdir()) == around
+    assert {f.suffix for f in p.store.iterdir()} == {".tar"}
+
+
+def test_an_error_shows_neither_control_characters_nor_passwords_of_a_hostile_server_text(project):
+    """The driver's and the server's words pass through the same door as ours."""
+    from wireproxy import Rule, WireProxy, error, reply_with
+    p = project
+    p.db.users.insert_one({"_id": 1})
+    p.write("0001_x", {"up": [{"insert": {"collection": "users", "documents": [{"_id": 2}]}}]})
+    p.mig("doctor")
+    words = "\x1b[31mno\x07\nerror: fine\n at mongodb://ann:hush-hush@h/x\x9b2J"
+    with WireProxy(p.uri, [Rule("insert", reply_with(error(8000, words)), collection="users", times=None)]) as proxy:
+        result = p.mig("up", uri=proxy.uri, code=None)
+    assert result.code in (1, 3)
+    three_lines(result)
+    assert "hush" not in result.out + result.err and not any(c in result.out + result.err for c in "\x1b\x07\x9b")
+    assert "hush" not in str(p.ledger("0001_x"))
+
+
+def test_it_runs_with_nearly_nothing_in_its_environment(project):
+    """No HOME, no PATH, no locale: nothing is looked for there that matters."""
+    p = project
+    p.db.users.insert_one({"_id": 1})
+    done = subprocess.run([os.environ["MIG_BIN"], "snapshot", "create"], cwd=p.folder, text=True, capture_output=True, timeout=120,
+                          env={"MIG_URI": p.uri, "MIG_DB": p.name})
+    assert done.returncode == 0, Result(done)
