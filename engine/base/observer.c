@@ -24,5 +24,9 @@ void mig_say(const mig_observer *o, mig_level level, const char *fmt, ...) {
 }
 
 void mig_progress(const mig_observer *o, const char *what, uint64_t done, uint64_t total) {
-  if (o && o->progress) o->progress(o->arg, what, done, total);
+  if (!o || !o->progress) return;
+  char text[256]; /* names of collections and what modules say of themselves are in it */
+  snprintf(text, sizeof text, "%s", what);
+  mig_plain(text);
+  o->progress(o->arg, text, done, total);
 }

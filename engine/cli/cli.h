@@ -78,8 +78,10 @@ bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err);
 bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err);
 
 /* output.c */
-void cli_print(mig_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* stdout, not with --json */
-void cli_json(mig_cli *cli, const bson_t *line);                                          /* stdout, only with --json */
+/* Result lines on stdout, not with --json. Line ends stand in the format: in values they are shown as blanks. */
+void cli_print(mig_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_text(mig_cli *cli, const char *text);         /* the same for lines of our own, as they are */
+void cli_json(mig_cli *cli, const bson_t *line);       /* stdout, only with --json */
 void cli_json_exact(mig_cli *cli, const bson_t *line); /* the same in canonical Extended JSON: types show */
 void cli_note(mig_cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3))); /* stderr, not with --quiet */
 void cli_error(mig_cli *cli, const mig_error *err);                                      /* three lines on stderr */

@@ -24,10 +24,10 @@ bool cmd_lock_status(mig_cli *cli, mig_error *err) {
     if (!s.locked)
       cli_print(cli, "free\n");
     else
-      cli_print(cli, "held by %s, process %lld (%s)\n  since %s UTC, until %s UTC unless refreshed; token %lld\n%s%s",
-                s.host, (long long)s.pid, s.reason, since, until, (long long)s.fence,
-                s.expired ? "  it has run out: anyone may take it\n" : "",
-                s.holder_dead ? "  its process is gone: the next run takes it over\n" : "");
+      cli_print(cli, "held by %s, process %lld (%s)\n  since %s UTC, until %s UTC unless refreshed; token %lld\n",
+                s.host, (long long)s.pid, s.reason, since, until, (long long)s.fence);
+    if (s.locked && s.expired) cli_print(cli, "  it has run out: anyone may take it\n");
+    if (s.locked && s.holder_dead) cli_print(cli, "  its process is gone: the next run takes it over\n");
   }
   mig_close(e);
   return ok;

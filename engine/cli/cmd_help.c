@@ -80,7 +80,7 @@ bool cmd_help(mig_cli *cli, mig_error *err) {
   for (int i = 0; i <= OPT_GENERAL_LAST; i++) show_option(cli, i);
   cli_print(cli, "\nexit codes:");
   for (const mig_exit *x = mig_exits; x->meaning; x++)
-    cli_print(cli, "%s%d %s", x == mig_exits ? " " : x->code == 5 ? ";\n  " : "; ", x->code, x->brief);
+    cli_print(cli, x == mig_exits ? " %d %s" : x->code == 5 ? ";\n  %d %s" : "; %d %s", x->code, x->brief);
   cli_print(cli, "\n");
   return true;
 }

@@ -16,11 +16,11 @@ static const char *level_name(const mig_lint_finding *f) {
 
 /* Values of a GitHub workflow command: percent, line ends and, in properties, colon and comma are escaped. */
 static void print_escaped(mig_cli *cli, const char *text, bool property) {
-  for (; *text; text++) {
-    if (strchr("%\r\n", *text) || (property && strchr(":,", *text)))
-      cli_print(cli, "%%%02X", (unsigned char)*text);
-    else
-      cli_print(cli, "%c", *text);
+  while (*text) {
+    const size_t plain = strcspn(text, property ? "%\r\n:," : "%\r\n");
+    cli_print(cli, "%.*s", (int)plain, text); /* whole characters: a byte of one is no text */
+    text += plain;
+    if (*text) cli_print(cli, "%%%02X", (unsigned char)*text++);
   }
 }
 

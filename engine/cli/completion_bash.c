@@ -121,7 +121,7 @@ static void write_all(mig_cli *cli) {
 }
 
 void mig_completion_bash(mig_cli *cli) {
-  cli_print(cli, "%s", top);
+  cli_text(cli, top);
   write_taking(cli);
   write_commands(cli);
   write_all(cli);

@@ -99,7 +99,7 @@ static void write_arguments(mig_cli *cli, const mig_command *c) {
 }
 
 void mig_completion_fish(mig_cli *cli) {
-  cli_print(cli, "%s", top);
+  cli_text(cli, top);
   write_words_loop(cli);
   for (int i = 0; i <= OPT_GENERAL_LAST; i++) write_option(cli, i, NULL);
   write_first(cli, "");

@@ -139,7 +139,7 @@ static void write_arguments(mig_cli *cli) {
 }
 
 void mig_completion_zsh(mig_cli *cli) {
-  cli_print(cli, "%s", top);
+  cli_text(cli, top);
   write_words_loop(cli);
   write_values(cli);
   write_options(cli);

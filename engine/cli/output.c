@@ -26,31 +26,48 @@ void cli_progress_end(mig_cli *cli) {
   cli->progress_shown = false;
 }
 
-/* Names and values come from servers, archives and files: but for our own colours nothing in them reaches the terminal
- * that would steer it. */
-static void print_plainly(FILE *to, char *text) {
-  for (char *line = text, *end; *line; line = end) {
-    end = line + strcspn(line, "\n\033");
+/* Our own colours pass, other escape sequences do not. */
+static size_t color_at(const char *text) {
+  for (size_t i = 0; i < sizeof colors / sizeof *colors; i++) {
+    const size_t n = strlen(colors[i].code);
+    if (strncmp(text, colors[i].code, n) == 0) return n;
+  }
+  return 0;
+}
+
+/* Line ends stand where `other` differs: there they are the format's and not a value's. */
+static void print_plainly(FILE *to, char *text, const char *other) {
+  for (char *part = text, *end = text; *part; part = end) {
+    while (*end && *end == other[end - text] && !color_at(end)) end++;
     const char kept = *end;
     *end = 0;
-    mig_plain(line);
-    fputs(line, to);
+    mig_plain(part);
+    fputs(part, to);
     *end = kept;
-    if (!kept) return;
-    size_t color = 0;
-    for (size_t i = 0; kept == '\033' && i < sizeof colors / sizeof *colors; i++) {
-      const size_t n = strlen(colors[i].code);
-      if (strncmp(end, colors[i].code, n) == 0) color = n;
-    }
-    fprintf(to, "%.*s", color ? (int)color : 1, kept == '\033' && !color ? "?" : end);
-    end += color ? color : 1;
+    const size_t own = kept == '\n' ? 1 : color_at(end);
+    fprintf(to, "%.*s", (int)own, end);
+    end += own;
   }
 }
 
+/* Names and values come from servers, archives and files: nothing in them steers the terminal or begins a line that
+ * would look like one of ours. So the text is made twice, once with other line ends in the format. */
 static void print_formatted(FILE *to, const char *fmt, va_list ap) {
-  char *text = NULL;
-  if (vasprintf(&text, fmt, ap) >= 0) print_plainly(to, text);
+  va_list again;
+  va_copy(again, ap);
+  char *text = NULL, *other = NULL, *marked = strdup(fmt);
+  for (char *p = marked; p && (p = strchr(p, '\n')) != NULL; p++) *p = '\v';
+  if (vasprintf(&text, fmt, ap) < 0) text = NULL;
+  if (marked && vasprintf(&other, marked, again) < 0) other = NULL;
+  va_end(again);
+  if (text && other) print_plainly(to, text, other);
   free(text);
+  free(other);
+  free(marked);
+}
+
+void cli_text(mig_cli *cli, const char *text) {
+  if (!cli->json) fputs(text, stdout);
 }
 
 void cli_print(mig_cli *cli, const char *fmt, ...) {

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from cli_support import three_lines
+from cli_support import on_terminal, three_lines
 from conftest import Result
 
 
@@ -87,6 +87,14 @@ def test_a_collections_name_steers_no_terminal_and_becomes_no_path(project, tmp_
     assert p.db[name].count_documents({}) == 3
     assert sorted(x.name for x in tmp_path.parent.iterdir()) == around
     assert {f.suffix for f in p.store.iterdir()} == {".tar"}
+
+
+def test_progress_on_a_terminal_is_steered_by_no_name(project):
+    p = project
+    name = "a\x1b[2Jb\x07"
+    p.db[name].insert_many([{"_id": i, "pad": "x" * 500} for i in range(12000)])
+    code, out, screen = on_terminal(p, "snapshot", "create", NO_COLOR="1")
+    assert code == 0 and "a?[2Jb?" in screen and not any(c in screen + out for c in ("\x1b[2J", "\x07"))
 
 
 def test_an_error_shows_neither_control_characters_nor_passwords_of_a_hostile_server_text(project):
