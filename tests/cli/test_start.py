@@ -187,7 +187,7 @@ def test_program_gets_its_arguments_environment_files_and_signal_dispositions_un
     def run(words):
         done = subprocess.run(words, cwd=project.folder, env=env, capture_output=True, text=True, timeout=120,
                               preexec_fn=lambda: [signal.signal(n, signal.SIG_IGN if n in ignored else signal.SIG_DFL)
-                                                  for n in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE)])
+                                                  for n in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)])
         assert done.returncode == 0, done
         return json.loads(done.stdout)
     direct, started = run(arguments), run([os.environ["MIG_BIN"], "start", "--", *arguments])

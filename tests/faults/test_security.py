@@ -1,12 +1,16 @@
 """What docs/security.md claims and no other test holds: modes, links, names that bite."""
 import os
+import resource
+import signal
 import stat
 import subprocess
+import time
 
 import pytest
 
 from cli_support import on_terminal, three_lines
 from conftest import Result
+from wireproxy import HoldReply, Rule, WireProxy, error, reply_with
 
 
 def mode(path):
@@ -99,7 +103,6 @@ def test_progress_on_a_terminal_is_steered_by_no_name(project):
 
 def test_an_error_shows_neither_control_characters_nor_passwords_of_a_hostile_server_text(project):
     """The driver's and the server's words pass through the same door as ours."""
-    from wireproxy import Rule, WireProxy, error, reply_with
     p = project
     p.db.users.insert_one({"_id": 1})
     p.write("0001_x", {"up": [{"insert": {"collection": "users", "documents": [{"_id": 2}]}}]})
@@ -120,3 +123,47 @@ def test_it_runs_with_nearly_nothing_in_its_environment(project):
     done = subprocess.run([os.environ["MIG_BIN"], "snapshot", "create"], cwd=p.folder, text=True, capture_output=True, timeout=120,
                           env={"MIG_URI": p.uri, "MIG_DB": p.name})
     assert done.returncode == 0, Result(done)
+
+
+def dies_of(words, when, **options):
+    """Killed by SIGSEGV with no limit on cores, once when(process) returns: did the system write a core?"""
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2), **options)
+    when(process)
+    process.send_signal(signal.SIGSEGV)
+    status = os.waitpid(process.pid, 0)[1]
+    process.returncode = -os.WTERMSIG(status)
+    assert os.WTERMSIG(status) == signal.SIGSEGV
+    return os.WCOREDUMP(status)
+
+
+def test_a_crash_leaves_no_core_with_the_password_in_it(project, tmp_path):
+    """Its memory and its environment hold the connection string; a core would lie in the project's folder."""
+    p = project
+    aside = tmp_path / "aside"
+    aside.mkdir()
+    if not dies_of(["sleep", "60"], lambda process: None, cwd=aside):
+        pytest.skip("no core is written on this machine, whatever crashes")
+    p.db.users.insert_one({"_id": 1})
+    p.write("0001_x", {"transaction": "off", "up": [{"update": {"collection": "users", "filter": {}, "update": {"$set": {"a": 1}}}}]})
+    hold = HoldReply()
+    with WireProxy(p.uri, [Rule("update", hold, collection="users")]) as proxy:
+        env = {**p.environment(proxy.uri), "ASAN_OPTIONS": "handle_segv=0"}
+        assert not dies_of([os.environ["MIG_BIN"], "up"], lambda process: hold.reached.wait(60), cwd=p.folder, env=env)
+        hold.released.set()
+    assert [f.name for f in p.folder.iterdir() if "core" in f.name] == []
+    p.mig("recover")
+    assert p.status("0001_x") == "failed"
+
+
+def test_a_program_that_start_becomes_may_leave_its_own_core(project, tmp_path):
+    """What keeps our password out of cores is not handed on."""
+    if not dies_of(["sleep", "60"], lambda process: None, cwd=tmp_path):
+        pytest.skip("no core is written on this machine, whatever crashes")
+
+    def is_sleep(process):
+        until = time.monotonic() + 60
+        while open(f"/proc/{process.pid}/comm").read().strip() != "sleep":
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    assert dies_of([os.environ["MIG_BIN"], "start", "--", "sleep", "60"], is_sleep, cwd=project.folder, env=project.environment())
