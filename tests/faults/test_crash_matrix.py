@@ -2,22 +2,24 @@
 
 Each scenario is run once without a crash and traced: the points it passes, in order (engine/base/crash.h). Then it is
 killed at the 1st, 2nd, 3rd ... of them, from the same state again; here a fixed sample, with --run-long each one, and
-then from outside at random times. MIG_SEED repeats a random run. MIG_CRASH_REPORT=FILE gets the counts.
+then from outside at random times. MIG_SEED repeats a random run. MIG_COUNTS=FILE gets the counts.
 """
 import collections
-import json
 import os
 import random
 
 import pytest
 
 from conftest import server_uri
+from counts import count
 from crash_support import POINTS, picture
 from scenarios import IDS, SCENARIOS, Ready, up, up_in_a_transaction
 
 SAMPLE = 5            # kills in each scenario when the run is not a long one
 KILLS_LONG = 1000     # at least so many in a long one: what the points leave over is killed from outside
 SEED = int(os.environ.get("MIG_SEED") or random.randrange(1 << 32))
+
+
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory):
     made = {}
@@ -73,32 +75,25 @@ def test_killed_and_applied_again(ready, request):
         assert picture(r.project) == r.allowed[0] and r.project.status("0001_change") == "applied"
 
 
-def report(kills):
-    path = os.environ.get("MIG_CRASH_REPORT")
-    if path:
-        rows = [{"scenario": s, "point": p, "kills": n} for (s, p), n in sorted(kills.items())]
-        with open(path, "w") as f:
-            json.dump({"seed": SEED, "kills": sum(kills.values()), "rows": rows}, f, indent=1)
-
-
 @pytest.mark.long
 def test_killed_at_every_point_and_at_random_times_at_least_a_thousand_times(ready, request):
     print(f"MIG_SEED={SEED}")
     rng, kills, all_ready = random.Random(SEED), collections.Counter(), []
+
+    def note(r, point, died):
+        kills[r.name, point] += died
+        count(f"{r.name} killed at {point}", int(died))
     for scenario in SCENARIOS:
         r = make(scenario, ready, request)
         all_ready.append(r)
         for position, point in enumerate(r.points):
-            kills[r.name, point] += r.kill_at(position)
-        report(kills)
+            note(r, point, r.kill_at(position))
     for r in all_ready:
         if r.command != ["recover"] and r.name not in ("snapshot_create", "snapshot_prune"):
             for _ in range(15):
-                kills[r.name, "(then in the recovery)"] += r.kill_twice_at(rng.randrange(len(r.points)), rng.randrange(1, 40))
+                note(r, "(then in the recovery)", r.kill_twice_at(rng.randrange(len(r.points)), rng.randrange(1, 40)))
     while sum(kills.values()) < KILLS_LONG:
         r = rng.choice(all_ready)
-        kills[r.name, "(from outside)"] += r.kill_after(rng.uniform(0, r.seconds * 1.1))
-        report(kills)
-    report(kills)
+        note(r, "(from outside)", r.kill_after(rng.uniform(0, r.seconds * 1.1)))
     print(f"{sum(kills.values())} kills")
     assert all(any(name == point for _, name in kills) for point in POINTS)

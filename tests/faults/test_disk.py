@@ -13,6 +13,7 @@ import pytest
 import scenarios
 from cli_support import three_lines
 from conftest import Result, server_uri
+from counts import count
 from crash_support import archives, archives_are_whole, picture
 from scenarios import Ready
 from test_torture import clean, disk
@@ -74,6 +75,7 @@ def test_a_disk_that_fails_from_some_moment_on(scenario, call, number, ready, re
         complete = archives(r.project)
         clean(r, result, f"{call} fails with {errno.errorcode[number]} from call {nth} of {len(calls)} on")
         assert complete.keys() <= archives(r.project).keys()
+        count(f"{r.name}: {call} fails with {errno.errorcode[number]} from some call on")
 
 
 def test_a_real_limit_on_the_size_of_files(ready, request):
@@ -97,6 +99,7 @@ def test_a_real_limit_on_the_size_of_files(ready, request):
         three_lines(result)
         assert archives(r.project) == before and picture(r.project)[0] == r.before[0]
         assert r.project.partials() == []
+        count(f"{r.name}: a limit on the size of files")
 
 
 @pytest.mark.parametrize("scenario", [scenarios.snapshot_create, scenarios.up_fails], ids=lambda s: s.__name__)

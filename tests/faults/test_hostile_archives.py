@@ -11,6 +11,7 @@ import pytest
 
 from cli_support import picture, three_lines
 from conftest import HERE
+from counts import count
 from wireproxy import WireProxy
 
 sys.path.insert(0, str(HERE / "golden"))
@@ -34,7 +35,9 @@ def test_every_damaged_archive_is_refused_before_the_first_write(project):
             three_lines(result, path.name)
     written = [seen for seen in proxy.log if seen[0] in WRITES]
     assert written == [] and len(DAMAGED) > 60
-    assert picture(p) == before and not p.store.exists() or list(p.store.iterdir()) == []
+    assert picture(p) == before
+    assert not p.store.exists() or list(p.store.iterdir()) == []
+    count("kept damaged archives refused", len(DAMAGED))
 
 
 def refused(project, forged, tmp_path):
@@ -49,6 +52,7 @@ def refused(project, forged, tmp_path):
         result = project.mig("snapshot", "verify", *paths[at:at + 500], "--json", code=6)
         said.update({line["snapshot"]: line["good"] for line in result.lines if "good" in line})
     assert len(said) == len(paths)
+    count("forged archives looked at", len(paths))
     return [what for path, what in zip(paths, forged) if said[str(path)]]
 
 

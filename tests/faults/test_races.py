@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from counts import count
 from crash_support import State
 from wireproxy import HoldReply, Rule, WireProxy
 
@@ -46,6 +47,7 @@ def test_runners_started_together_apply_it_once(ready, tmp_path, runners, rounds
         assert p.db.migrationlogs.count_documents({}) == 1 and p.status("0001_count") == "applied"
         lease = p.db.migrationlocks.find_one({"_id": "mig"})
         assert lease["locked"] is False, (turn, lease)
+        count(f"{runners} runners started together")
 
 
 def clock(seconds):

@@ -11,6 +11,7 @@ import pytest
 import scenarios
 from cli_support import three_lines
 from conftest import server_uri
+from counts import count
 from scenarios import Ready
 from wireproxy import NthMessage, WireProxy, error_reply, lose_reply, lose_request
 
@@ -78,6 +79,7 @@ def test_each_allocation_fails_cleanly(scenario, ready, request, tmp_path):
         r.state.put(r.project)
         result = r.project.mig(*r.command, code=None, MIG_FAIL_ALLOC=nth, MIG_CRASH_TRACE=trace)
         clean(r, result, f"allocation {nth} of {total}")
+        count(f"{r.name}: an allocation fails")
 
 
 @pytest.mark.parametrize("scenario", TORTURED, ids=lambda s: s.__name__)
@@ -94,6 +96,7 @@ def test_each_file_call_fails_cleanly(scenario, ready, request, tmp_path):
         result = r.project.mig(*r.command, code=None, **disk(r.project.folder, nth, log))
         failed = [line for line in log.read_text().splitlines() if line.endswith("FAILED")]
         clean(r, result, f"{failed}")
+        count(f"{r.name}: a file call fails")
 
 
 MESSAGES = {"request lost": lose_request, "reply lost": lose_reply, "refused": error_reply(8000), "not authorized": error_reply(13),
@@ -121,3 +124,4 @@ def test_each_message_to_the_server_fails_cleanly(scenario, kind, ready, request
         with WireProxy(r.project.uri, [NthMessage(nth, MESSAGES[kind])]) as proxy:
             result = r.project.mig(*r.command, code=None, uri=proxy.uri, timeout=300)
         clean(r, result, f"message {nth} of {counting.seen} ({proxy.log[-1]}): {kind}")
+        count(f"{r.name}: a message to the server: {kind}")
