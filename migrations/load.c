@@ -248,9 +248,9 @@ static bool load_document(const loader *l) {
   return ok;
 }
 
-static bool load(mig_migration *m, const char *path, mig_guard_check check, mig_error *err) {
+/* text: of a file that perhaps is not there yet, taken over; empty: the file is read. */
+static bool load(mig_migration *m, const char *path, mig_buf *text, mig_guard_check check, mig_error *err) {
   mig_source *source = NULL;
-  mig_buf text = MIG_BUF(MAX_FILE);
   m->kind = "declarative";
   m->path = mig_strdup(path);
   bool ok = m->path || mig_no_memory(err, "migration");
@@ -259,28 +259,33 @@ static bool load(mig_migration *m, const char *path, mig_guard_check check, mig_
   m->guards = bson_new();
   m->verify = bson_new();
   m->metadata = bson_new();
-  ok = ok && mig_fs_read(path, MAX_FILE, &text, err) && mig_sha256_hex(text.data, text.size, m->checksum, err) &&
-       mig_source_parse(path, &text, &source, err);
+  ok = ok && (text->data || mig_fs_read(path, MAX_FILE, text, err)) &&
+       mig_sha256_hex(text->data, text->size, m->checksum, err) && mig_source_parse(path, text, &source, err);
   if (ok) {
     loader l = {source, check, m, err};
     ok = load_document(&l);
   }
-  mig_buf_free(&text);
   mig_source_free(source);
   return ok;
 }
 
-bool mig_migration_load(const char *path, mig_guard_check check, mig_migration **out, mig_error *err) {
+bool mig_migration_parse(const char *path, mig_buf *text, mig_guard_check check, mig_migration **out, mig_error *err) {
   mig_error local = {0};
   *out = NULL;
   mig_migration *m = mig_alloc(sizeof *m);
-  bool ok = m ? load(m, path, check, &local) : mig_no_memory(&local, "migration");
+  bool ok = m ? load(m, path, text, check, &local) : mig_no_memory(&local, "migration");
   if (ok)
     *out = m;
   else
     mig_migration_free(m);
+  mig_buf_free(text);
   if (!ok && err) *err = local;
   return ok;
+}
+
+bool mig_migration_load(const char *path, mig_guard_check check, mig_migration **out, mig_error *err) {
+  mig_buf none = MIG_BUF(MAX_FILE);
+  return mig_migration_parse(path, &none, check, out, err);
 }
 
 static void free_steps(mig_steps *steps) {

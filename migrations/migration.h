@@ -44,6 +44,9 @@ typedef struct mig_migration {
 typedef bool (*mig_guard_check)(const bson_t *guard, const char *json_path, mig_error *err);
 
 bool mig_migration_load(const char *path, mig_guard_check check, mig_migration **out, mig_error *err);
+/* The same of a declarative migration from text that is not yet in the file `path`. Takes over *text in any case; an
+ * empty one means the file. */
+bool mig_migration_parse(const char *path, mig_buf *text, mig_guard_check check, mig_migration **out, mig_error *err);
 void mig_migration_free(mig_migration *m);
 
 typedef struct mig_folder {

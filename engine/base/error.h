@@ -29,6 +29,9 @@ bool mig_no_memory(mig_error *err, const char *what);
 bool mig_fail_errno(mig_error *err, const char *what_fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void mig_error_clear(mig_error *err);
+/* err->why and err->hint, or what its code means: never empty. */
+const char *mig_error_why(const mig_error *err);
+const char *mig_error_hint(const mig_error *err);
 
 /* Blanks "user:password@" in every connection string inside text, in place. */
 void mig_redact(char *text);

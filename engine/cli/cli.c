@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/parse.h"
+#include "run/report.h"
 
 volatile sig_atomic_t mig_cli_stop;
 
@@ -71,7 +72,7 @@ void mig_cli_show_environment(void) {
 static void finish_json(mig_cli *cli, int exit_code, const mig_error *err) {
   bson_t line = BSON_INITIALIZER;
   BSON_APPEND_INT32(&line, "exit", exit_code);
-  if (err->code != MIG_OK) cli_json_error(&line, err);
+  if (err->code != MIG_OK) mig_report_error(&line, err);
   cli_json(cli, &line);
   bson_destroy(&line);
 }

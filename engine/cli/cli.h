@@ -94,8 +94,5 @@ void cli_duration(int64_t ms, char text[static 40]);                  /* "1,250 
 void cli_local_time(int64_t unix_ms, char text[static 32]);           /* "2026-11-21 07:15:00" UTC, "-" for 0 */
 /* results.c: how runs, forecasts and errors look */
 mig_listener cli_listener(mig_cli *cli);
-void cli_json_error(bson_t *line, const mig_error *err);
-const char *cli_why(const mig_error *err); /* err->why, or what its code means; never empty */
-const char *cli_hint(const mig_error *err);
 
 #endif

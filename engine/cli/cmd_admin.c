@@ -2,14 +2,13 @@
 #include "cli/commands.h"
 
 #include "base/fs.h"
+#include "run/report.h"
 
 static void json_lease(mig_cli *cli, const mig_lease_state *s) {
-  bson_t *line = BCON_NEW("locked", BCON_BOOL(s->locked), "expired", BCON_BOOL(s->expired), "holderDead",
-                          BCON_BOOL(s->holder_dead), "lockedBy", BCON_UTF8(s->by), "host", BCON_UTF8(s->host), "pid",
-                          BCON_INT64(s->pid), "reason", BCON_UTF8(s->reason), "fence", BCON_INT64(s->fence), "lockedAt",
-                          BCON_DATE_TIME(s->locked_unix_ms), "expiresAt", BCON_DATE_TIME(s->expires_unix_ms));
-  cli_json(cli, line);
-  bson_destroy(line);
+  bson_t line = BSON_INITIALIZER;
+  mig_report_lease(&line, s);
+  cli_json(cli, &line);
+  bson_destroy(&line);
 }
 
 bool cmd_lock_status(mig_cli *cli, mig_error *err) {

@@ -1,6 +1,7 @@
 /* snapshot diff: counts, and on request each index, option and document that differs, in both forms. */
 #include "backup/json_out.h"
 #include "cli/commands.h"
+#include "run/report.h"
 
 static const char *difference_name(const void *archive, const void *live) {
   return !live ? "missing" : !archive ? "extra" : "changed";
@@ -86,18 +87,7 @@ mig_diff_listener cli_diff_listener(mig_cli *cli) {
 void cli_diff_row(mig_cli *cli, const mig_restore_collection *c) {
   const bool restores = c->strategy[0] != 0;
   bson_t line = BSON_INITIALIZER;
-  BSON_APPEND_UTF8(&line, "collection", c->name);
-  if (c->target) BSON_APPEND_UTF8(&line, "target", c->target);
-  if (restores) BSON_APPEND_UTF8(&line, "strategy", c->strategy);
-  BSON_APPEND_BOOL(&line, "differs", mig_diff_row_differs(c));
-  BSON_APPEND_INT64(&line, "missing", c->missing);
-  BSON_APPEND_INT64(&line, "changed", c->changed);
-  BSON_APPEND_INT64(&line, "extra", c->extra);
-  BSON_APPEND_INT64(&line, "indexesDiffering", c->indexes_differing);
-  BSON_APPEND_BOOL(&line, "optionsDiffer", c->options_differ);
-  BSON_APPEND_BOOL(&line, "sequenceDiffers", c->sequence_differs);
-  BSON_APPEND_BOOL(&line, "created", c->created);
-  BSON_APPEND_BOOL(&line, "dropped", c->dropped);
+  mig_report_difference(&line, c);
   cli_json(cli, &line);
   bson_destroy(&line);
   cli_print(cli, "  %-32s %s%s%8lld missing %8lld changed %8lld extra %3lld indexes%s%s%s%s\n",

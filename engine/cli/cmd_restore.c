@@ -4,7 +4,7 @@
 
 #include "backup/store_receive.h"
 #include "cli/commands.h"
-#include "run/emergency.h"
+#include "run/report.h"
 
 static bool strategy(const mig_cli *cli, mig_strategy *out, mig_error *err) {
   const char *text = cli->opt[OPT_STRATEGY];
@@ -33,12 +33,10 @@ static void show(mig_cli *cli, const mig_emergency_report *r, bool dry_run) {
   for (size_t i = 0; i < x->count; i++) cli_diff_row(cli, &x->collections[i]);
   show_displaced(cli, x->displaced_path);
   for (size_t i = 0; i < MIG_RESTORE_DISPLACED; i++) show_displaced(cli, x->more_displaced[i]);
-  bson_t *line =
-      BCON_NEW("restored", BCON_BOOL(!dry_run), "identical", BCON_BOOL(x->identical), "written", BCON_INT64(x->written),
-               "removed", BCON_INT64(x->removed), "safetySnapshot", BCON_UTF8(r->safety.id ? r->safety.id : ""),
-               "reverted", BCON_UTF8(r->reverted ? r->reverted : ""));
-  cli_json(cli, line);
-  bson_destroy(line);
+  bson_t line = BSON_INITIALIZER;
+  mig_report_restore(&line, r, dry_run);
+  cli_json(cli, &line);
+  bson_destroy(&line);
   if (r->safety.id) cli_print(cli, "the state before this restore is kept as %s\n", r->safety.id);
   if (dry_run)
     cli_print(cli, x->identical ? "nothing differs\n" : "nothing was written (dry run)\n");

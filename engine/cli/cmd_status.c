@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "run/board.h"
+#include "run/report.h"
 #include "validators/guard.h"
 
 bool cmd_list(mig_cli *cli, mig_error *err) {
@@ -45,52 +45,9 @@ static void upper(const char *text, char out[static 16]) {
   out[i] = 0;
 }
 
-static int64_t when_of(const mig_finding *f) {
-  if (!f->entry) return 0;
-  if (f->status == MIG_STATUS_RUNNING) return f->entry->run.started_unix_ms;
-  if (f->status == MIG_STATUS_FAILED) return f->entry->updated_unix_ms;
-  return f->status == MIG_STATUS_REVERTED ? f->entry->reverted_unix_ms : f->entry->applied_unix_ms;
-}
-
 /* What took place last; an entry of old may have its data restored from the snapshot of a failed `down`. */
 static const char *restored_from(const mig_entry *e) {
   return e->run.snapshot.id ? e->run.snapshot.id : e->snapshot.id;
-}
-
-static void json_progress(bson_t *line, const mig_progress_state *p) {
-  bson_t part;
-  BSON_APPEND_DOCUMENT_BEGIN(line, "progress", &part);
-  BSON_APPEND_UTF8(&part, "what", p->what);
-  BSON_APPEND_INT64(&part, "done", p->done);
-  if (p->percent >= 0) BSON_APPEND_INT64(&part, "total", p->total);
-  if (p->percent >= 0) BSON_APPEND_INT32(&part, "percent", p->percent);
-  BSON_APPEND_DATE_TIME(&part, "updatedAt", p->updated_unix_ms);
-  bson_append_document_end(line, &part);
-}
-
-static void json_row(mig_cli *cli, const mig_board *b, const mig_board_row *row) {
-  const mig_finding *f = &row->finding;
-  const mig_entry *e = f->entry;
-  bson_t line = BSON_INITIALIZER;
-  BSON_APPEND_UTF8(&line, "migration", row->name);
-  BSON_APPEND_UTF8(&line, "version", row->version);
-  BSON_APPEND_UTF8(&line, "status", mig_status_name(f->status));
-  if (when_of(f) && f->status != MIG_STATUS_RUNNING && f->status != MIG_STATUS_FAILED)
-    BSON_APPEND_DATE_TIME(&line, f->status == MIG_STATUS_REVERTED ? "revertedAt" : "appliedAt", when_of(f));
-  if (e) BSON_APPEND_INT64(&line, "duration", e->duration_ms);
-  if (e && e->batch) BSON_APPEND_INT64(&line, "batch", e->batch);
-  if (e && e->applied_by) BSON_APPEND_UTF8(&line, "by", e->applied_by);
-  if (e && e->error) BSON_APPEND_UTF8(&line, "error", e->error);
-  if (e) BSON_APPEND_BOOL(&line, "restored", e->restored);
-  if (e && e->snapshot.id) BSON_APPEND_UTF8(&line, "snapshot", e->snapshot.id);
-  if (f->status == MIG_STATUS_RUNNING) {
-    BSON_APPEND_UTF8(&line, "phase", mig_phase_name(e->run.phase));
-    BSON_APPEND_BOOL(&line, "going", row->going);
-    if (row->in_progress) json_progress(&line, &b->progress);
-  }
-  if (row->problem[0]) BSON_APPEND_UTF8(&line, "problem", row->problem);
-  cli_json(cli, &line);
-  bson_destroy(&line);
 }
 
 static void show_row(mig_cli *cli, const mig_board *b, const mig_board_row *row, const widths *w) {
@@ -99,16 +56,19 @@ static void show_row(mig_cli *cli, const mig_board *b, const mig_board_row *row,
   const char *color = f->status == MIG_STATUS_APPLIED ? "green" : f->status == MIG_STATUS_PENDING ? "dim" : "yellow";
   char when[32], duration[40], status[16], progress[MIG_PROGRESS_TEXT];
   if (cli->json) {
-    json_row(cli, b, row);
+    bson_t line = BSON_INITIALIZER;
+    mig_report_row(&line, b, row);
+    cli_json(cli, &line);
+    bson_destroy(&line);
     return;
   }
-  cli_local_time(when_of(f), when);
-  if (!cli->verbose && when_of(f)) when[10] = 0; /* the day says enough */
+  cli_local_time(mig_board_when(f), when);
+  if (!cli->verbose && mig_board_when(f)) when[10] = 0; /* the day says enough */
   cli_duration(e ? e->duration_ms : 0, duration);
   upper(mig_status_name(f->status), status);
   cli_print(cli, "%s%-*s%s | %-*s | %-*s | %s", cli_color(cli, color), w->status, status, cli_color(cli, "off"),
             w->version, row->version, w->name, row->name, when);
-  if (when_of(f) && f->status != MIG_STATUS_RUNNING) cli_print(cli, " (%s)", duration);
+  if (mig_board_when(f) && f->status != MIG_STATUS_RUNNING) cli_print(cli, " (%s)", duration);
   if (f->status == MIG_STATUS_RUNNING) cli_print(cli, " %s", mig_phase_name(e->run.phase));
   if (row->in_progress) {
     mig_progress_text(&b->progress, progress);
@@ -143,13 +103,10 @@ static void show_board(mig_cli *cli, const mig_board *b, bool only_problems) {
 static void show_totals(mig_cli *cli, const mig_engine *e, const mig_board *b) {
   const int64_t *n = b->by_status;
   char duration[40], progress[MIG_PROGRESS_TEXT];
-  bson_t *line =
-      BCON_NEW("applied", BCON_INT64(n[MIG_STATUS_APPLIED]), "pending", BCON_INT64(n[MIG_STATUS_PENDING]), "failed",
-               BCON_INT64(n[MIG_STATUS_FAILED]), "reverted", BCON_INT64(n[MIG_STATUS_REVERTED]), "unfinished",
-               BCON_INT64(n[MIG_STATUS_RUNNING]), "restoreInterrupted", BCON_BOOL(b->restore_waits));
-  if (b->progress.fence && !b->progress.run[0]) json_progress(line, &b->progress);
-  cli_json(cli, line);
-  bson_destroy(line);
+  bson_t line = BSON_INITIALIZER;
+  mig_report_totals(&line, b);
+  cli_json(cli, &line);
+  bson_destroy(&line);
   cli_duration(b->duration_ms, duration);
   if (b->lease_live)
     cli_print(cli, "the lease is held by %s, process %lld (%s)\n", b->lease.host, (long long)b->lease.pid,

@@ -108,8 +108,8 @@ void cli_note(mig_cli *cli, const char *fmt, ...) {
 void cli_error(mig_cli *cli, const mig_error *err) {
   cli_progress_end(cli);
   fprintf(stderr, "%serror:%s %s\n", cli_color(cli, "red"), cli_color(cli, "off"), err->what);
-  fprintf(stderr, "  why: %s\n", cli_why(err));
-  fprintf(stderr, "  hint: %s\n", cli_hint(err));
+  fprintf(stderr, "  why: %s\n", mig_error_why(err));
+  fprintf(stderr, "  hint: %s\n", mig_error_hint(err));
 }
 
 static void message(void *arg, mig_level level, const char *text) {

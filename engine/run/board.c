@@ -81,6 +81,13 @@ bool mig_board_load(mig_engine *e, mig_board *out, mig_error *err) {
   return ok;
 }
 
+int64_t mig_board_when(const mig_finding *f) {
+  if (!f->entry) return 0;
+  if (f->status == MIG_STATUS_RUNNING) return f->entry->run.started_unix_ms;
+  if (f->status == MIG_STATUS_FAILED) return f->entry->updated_unix_ms;
+  return f->status == MIG_STATUS_REVERTED ? f->entry->reverted_unix_ms : f->entry->applied_unix_ms;
+}
+
 void mig_board_clear(mig_board *b) {
   mig_ledger_free(b->ledger);
   mig_free(b->rows);

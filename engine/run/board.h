@@ -39,5 +39,7 @@ void mig_progress_text(const mig_progress_state *p, char text[static MIG_PROGRES
 
 bool mig_board_load(mig_engine *e, mig_board *out, mig_error *err);
 void mig_board_clear(mig_board *b);
+/* When it came to its present status (running: since when); 0 when it never did. */
+int64_t mig_board_when(const mig_finding *f);
 
 #endif
