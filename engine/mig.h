@@ -93,6 +93,7 @@ typedef struct mig_settings {
   const volatile sig_atomic_t *stop; /* becomes non-zero when the run shall stop and undo; may be NULL */
   const char *log_file;              /* execution log: a JSON object a line; NULL: none */
   int64_t log_max_bytes;             /* then it is rotated; 0: 10 MiB */
+  int32_t patience_ms;               /* how long to wait for a connection or an answer, for looking only; 0: long */
   mig_observer observer;
 } mig_settings;
 

@@ -57,6 +57,8 @@ const mig_command mig_commands[] = {
      OPT_BIT(WAIT) | RUNS},
     {"lock-status", cmd_lock_status, "", "who holds the lease", 0, 0, 0},
     {"force-unlock", cmd_force_unlock, "", "take the lease away from its holder", 0, 0, OPT_BIT(CONFIRM)},
+    {"serve", cmd_serve, "", "REST API, dashboard, /health and /metrics; until SIGTERM", 0, 0,
+     OPT_BIT(LISTEN) | OPT_BIT(TOKENS) | OPT_BIT(TLS_CERT) | OPT_BIT(TLS_KEY) | OPT_BIT(RATE_LIMIT) | RUNS},
     {"doctor", cmd_doctor, "", "check server, rights, store and ledger; try what the server really does", 0, 0, 0},
     {"version", cmd_version, "", "the version, and what it is built with", 0, 0, 0},
     {"completion", cmd_completion, "SHELL", "a script for bash, zsh or fish that completes commands, options and names",

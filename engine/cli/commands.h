@@ -38,6 +38,7 @@ bool cmd_lock_status(mig_cli *cli, mig_error *err);    /* cmd_admin.c */
 bool cmd_force_unlock(mig_cli *cli, mig_error *err);
 bool cmd_doctor(mig_cli *cli, mig_error *err);
 bool cmd_start(mig_cli *cli, mig_error *err);      /* cmd_start.c */
+bool cmd_serve(mig_cli *cli, mig_error *err);      /* cmd_serve.c */
 bool cmd_version(mig_cli *cli, mig_error *err);    /* cmd_help.c */
 bool cmd_completion(mig_cli *cli, mig_error *err); /* cmd_completion.c */
 bool cmd_help(mig_cli *cli, mig_error *err);

@@ -57,6 +57,11 @@
   X(DOCUMENTS, "documents", NULL, "show each document that differs, in both forms")                                    \
   X(STRICT, "strict", NULL, "warnings count, too")                                                                     \
   X(GITHUB, "github", NULL, "as annotations of GitHub Actions")                                                        \
+  X(LISTEN, "listen", "HOST:PORT", "where to serve (default 127.0.0.1:8737); elsewhere tokens and TLS are needed")     \
+  X(TOKENS, "tokens", "FILE", "bearer tokens: a line each, read or write, the token, a name; mode 600")                \
+  X(TLS_CERT, "tls-cert", "FILE", "certificate (PEM), with those that signed it")                                      \
+  X(TLS_KEY, "tls-key", "FILE", "its private key (PEM); mode 600")                                                     \
+  X(RATE_LIMIT, "rate-limit", "N", "requests a second from one address (default 50)")                                  \
   X(WORKFLOW, "workflow", NULL, "also write a GitHub Actions workflow")
 
 typedef enum mig_option {

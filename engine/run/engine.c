@@ -85,7 +85,11 @@ bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
   *out = NULL;
   mig_engine *e = mig_alloc(sizeof *e);
   if (!e) return mig_no_memory(err, "engine");
-  const mig_db_options options = {.uri = settings->uri, .database = settings->database};
+  const mig_db_options options = {.uri = settings->uri,
+                                  .database = settings->database,
+                                  .connect_timeout_ms = settings->patience_ms,
+                                  .selection_timeout_ms = settings->patience_ms,
+                                  .socket_timeout_ms = settings->patience_ms};
   bool ok = copy_settings(settings, &e->settings, err) && read_metadata(e, err) && mig_watch_open(e, err) &&
             mig_db_open(&options, &e->db, err) && mig_caps_probe(e->db, MIG_PROBE_READ, &e->caps, err) &&
             reconnect_if_retryable(e, err);
@@ -125,6 +129,11 @@ const mig_observer *mig_engine_observer(const mig_engine *e) {
 
 bool mig_engine_folder(mig_engine *e, mig_error *err) {
   return e->folder || mig_folder_load(e->settings.migrations, mig_guard_check_syntax, &e->folder, err);
+}
+
+void mig_engine_forget_folder(mig_engine *e) {
+  mig_folder_free(e->folder);
+  e->folder = NULL;
 }
 
 bool mig_engine_store(mig_engine *e, mig_error *err) {

@@ -31,6 +31,7 @@ struct mig_engine {
 };
 
 bool mig_engine_folder(mig_engine *e, mig_error *err);                   /* loads the migrations once */
+void mig_engine_forget_folder(mig_engine *e);                            /* the next look reads the files again */
 bool mig_engine_store(mig_engine *e, mig_error *err);                    /* opens the store, makes the folder */
 bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err); /* lease, capabilities, ledger */
 void mig_engine_unlock(mig_engine *e);
