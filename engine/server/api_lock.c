@@ -12,9 +12,9 @@ static bool look(mig_request *q, bool release, mig_answer *a, mig_error *err) {
   bool ok = mig_lease_look(e->db, &s, err);
   mig_bson_str(q->body, "confirm", &confirm);
   if (ok && release && (!s.locked || strcmp(confirm, s.by) != 0)) {
-    ok = mig_http_fail(a, err, 409, s.locked ? "the lease is held by another one than you confirm" : "the lease is free",
-                       "\"confirm\" must be the \"lockedBy\" that lock/status shows",
-                       "look at /api/migrations/lock/status again");
+    ok = mig_http_fail(
+        a, err, 409, s.locked ? "the lease is held by another one than you confirm" : "the lease is free",
+        "\"confirm\" must be the \"lockedBy\" that lock/status shows", "look at /api/migrations/lock/status again");
   } else if (ok && release) {
     ok = mig_lease_force_unlock(e->db, &s, err);
   }

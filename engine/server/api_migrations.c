@@ -105,9 +105,9 @@ bool mig_api_create(mig_request *q, mig_answer *a, mig_error *err) {
   pthread_mutex_unlock(&one_at_a_time);
   if (!ok) return false;
   a->status = 201;
-  a->doc = BCON_NEW("migration", BCON_UTF8(m->name), "version", BCON_UTF8(m->version), "checksum",
-                    BCON_UTF8(m->checksum), "reversible", BCON_BOOL(m->reversible), "steps",
-                    BCON_INT64((int64_t)m->up.count));
+  a->doc =
+      BCON_NEW("migration", BCON_UTF8(m->name), "version", BCON_UTF8(m->version), "checksum", BCON_UTF8(m->checksum),
+               "reversible", BCON_BOOL(m->reversible), "steps", BCON_INT64((int64_t)m->up.count));
   mig_migration_free(m);
   return true;
 }
@@ -121,16 +121,15 @@ static bool steps_ok(const mig_request *q, mig_error *err) {
 }
 
 bool mig_api_up(mig_request *q, mig_answer *a, mig_error *err) {
-  return steps_ok(q, err) &&
-         mig_api_accept(q, &(mig_order){.kind = MIG_JOB_UP, .options = q->body}, a, err);
+  return steps_ok(q, err) && mig_api_accept(q, &(mig_order){.kind = MIG_JOB_UP, .options = q->body}, a, err);
 }
 
 bool mig_api_down(mig_request *q, mig_answer *a, mig_error *err) {
   bool batch = false, all = false;
   mig_bson_bool(q->body, "batch", &batch);
   mig_bson_bool(q->body, "all", &all);
-  int ways = bson_has_field(q->body, "only") + bson_has_field(q->body, "to") + bson_has_field(q->body, "steps") +
-             batch + all;
+  int ways =
+      bson_has_field(q->body, "only") + bson_has_field(q->body, "to") + bson_has_field(q->body, "steps") + batch + all;
   if (!steps_ok(q, err)) return false;
   if (ways > 1) return mig_fail(err, MIG_E_USAGE, "only, to, steps, batch and all exclude each other");
   return mig_api_accept(q, &(mig_order){.kind = MIG_JOB_DOWN, .options = q->body}, a, err);

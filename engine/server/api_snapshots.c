@@ -17,8 +17,7 @@ static bool list_store(const mig_server *s, listing *out, mig_error *err) {
   mig_store *store = NULL;
   *out = (listing){0};
   if (!mig_fs_exists(s->engine.store)) return true;
-  bool ok = mig_store_open(s->engine.store, false, &store, err) &&
-            mig_store_list(store, &out->items, &out->count, err);
+  bool ok = mig_store_open(s->engine.store, false, &store, err) && mig_store_list(store, &out->items, &out->count, err);
   mig_store_close(store);
   return ok;
 }
@@ -101,8 +100,7 @@ static bool find(const mig_request *q, char **path, mig_answer *a, mig_error *er
 bool mig_api_verify(mig_request *q, mig_answer *a, mig_error *err) {
   char *path = NULL;
   if (!find(q, &path, a, err)) return false;
-  const mig_order order = {
-      .kind = MIG_JOB_VERIFY, .options = q->body, .snapshot_id = q->id, .snapshot_path = path};
+  const mig_order order = {.kind = MIG_JOB_VERIFY, .options = q->body, .snapshot_id = q->id, .snapshot_path = path};
   bool ok = mig_api_accept(q, &order, a, err);
   mig_free(path);
   return ok;
@@ -122,8 +120,7 @@ bool mig_api_restore(mig_request *q, mig_answer *a, mig_error *err) {
                          "it replaces what is in the database, and \"confirm\" is not the id of the snapshot",
                          "send {\"confirm\": \"<id>\"}, or {\"dryRun\": true} to see what would change");
   }
-  const mig_order order = {
-      .kind = MIG_JOB_RESTORE, .options = q->body, .snapshot_id = q->id, .snapshot_path = path};
+  const mig_order order = {.kind = MIG_JOB_RESTORE, .options = q->body, .snapshot_id = q->id, .snapshot_path = path};
   bool ok = mig_api_accept(q, &order, a, err);
   mig_free(path);
   return ok;

@@ -150,8 +150,7 @@ static enum MHD_Result send_answer(exchange *x, struct MHD_Connection *c) {
     data = json ? json : "{}";
     size = strlen(data);
   }
-  struct MHD_Response *r =
-      MHD_create_response_from_buffer(size, (void *)(uintptr_t)data, MHD_RESPMEM_MUST_COPY);
+  struct MHD_Response *r = MHD_create_response_from_buffer(size, (void *)(uintptr_t)data, MHD_RESPMEM_MUST_COPY);
   mig_free(json);
   if (!r) return MHD_NO;
   add_headers(r, x);

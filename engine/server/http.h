@@ -16,15 +16,15 @@ typedef struct mig_server mig_server;
 typedef struct mig_request mig_request;
 
 typedef struct mig_answer {
-  unsigned status;      /* 0: 200 */
-  const char *title;    /* of a problem that is HTTP's own; NULL: the error's code gives it */
-  bson_t *doc;          /* JSON, or */
-  mig_buf text;         /* text of `type`, or */
-  const void *fixed;    /* bytes that live for ever */
+  unsigned status;   /* 0: 200 */
+  const char *title; /* of a problem that is HTTP's own; NULL: the error's code gives it */
+  bson_t *doc;       /* JSON, or */
+  mig_buf text;      /* text of `type`, or */
+  const void *fixed; /* bytes that live for ever */
   size_t fixed_size;
-  const char *type;     /* NULL: application/json */
+  const char *type; /* NULL: application/json */
   const char *etag;
-  const char *allow;    /* for 405 */
+  const char *allow; /* for 405 */
   char location[80];
   int retry_after_s;
 } mig_answer;

@@ -52,8 +52,8 @@ static void tell_messages(const mig_job *job, bson_t *out) {
   BSON_APPEND_ARRAY_BEGIN(out, "messages", &list);
   for (size_t i = from; i < job->message_count; i++) {
     const mig_job_message *m = &job->messages[i % JOB_MESSAGES];
-    bson_t *one = BCON_NEW("at", BCON_DATE_TIME(m->at_unix_ms), "level", BCON_UTF8(levels[m->level]), "text",
-                           BCON_UTF8(m->text));
+    bson_t *one =
+        BCON_NEW("at", BCON_DATE_TIME(m->at_unix_ms), "level", BCON_UTF8(levels[m->level]), "text", BCON_UTF8(m->text));
     mig_tell_item(&list, (uint32_t)(i - from), one);
     bson_destroy(one);
   }

@@ -1,5 +1,6 @@
 /*
- * jobs_internal.h - shared by jobs.c (queue, thread), job_work.c (what each kind does) and job_tell.c (the run resource)
+ * jobs_internal.h - shared by jobs.c (queue, thread), job_work.c (what each kind does) and job_tell.c (the run
+ * resource)
  *
  * Everything in a job changes under jobs->mutex; only what stands until `waits` ends is read by the worker without it.
  */

@@ -32,10 +32,10 @@ const char *mig_http_phrase(unsigned status) {
   static const struct {
     unsigned status;
     const char *phrase;
-  } rows[] = {{400, "Bad Request"},          {401, "Unauthorized"},       {403, "Forbidden"},
-              {404, "Not Found"},            {405, "Method Not Allowed"}, {409, "Conflict"},
-              {413, "Content Too Large"},    {414, "URI Too Long"},       {415, "Unsupported Media Type"},
-              {421, "Misdirected Request"},  {429, "Too Many Requests"},  {500, "Internal Server Error"},
+  } rows[] = {{400, "Bad Request"},         {401, "Unauthorized"},       {403, "Forbidden"},
+              {404, "Not Found"},           {405, "Method Not Allowed"}, {409, "Conflict"},
+              {413, "Content Too Large"},   {414, "URI Too Long"},       {415, "Unsupported Media Type"},
+              {421, "Misdirected Request"}, {429, "Too Many Requests"},  {500, "Internal Server Error"},
               {503, "Service Unavailable"}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     if (rows[i].status == status) return rows[i].phrase;

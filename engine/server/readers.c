@@ -99,8 +99,7 @@ static bool take_place(mig_readers *r, mig_engine **out, mig_error *err) {
   clock_gettime(CLOCK_REALTIME, &until);
   until.tv_sec += 5;
   pthread_mutex_lock(&r->mutex);
-  while (r->out_count == READERS && failed != ETIMEDOUT)
-    failed = pthread_cond_timedwait(&r->given, &r->mutex, &until);
+  while (r->out_count == READERS && failed != ETIMEDOUT) failed = pthread_cond_timedwait(&r->given, &r->mutex, &until);
   bool ok = r->out_count < READERS;
   if (ok) {
     *out = r->idle_count ? r->idle[--r->idle_count] : NULL;

@@ -4,8 +4,8 @@
  *     mig_readers_take(r, &e, err)  -->  one request's work  -->  mig_readers_give(r, e, &error_of_the_work)
  *
  * take() fails at once while the database is away (asked at most once a second, with short patience), and with
- * MIG_E_FAILED when all engines are busy for 5 s. An engine that had trouble with the network is closed on the way back.
- * Threads: all functions from any; what take() gave belongs to one thread until it is given back.
+ * MIG_E_FAILED when all engines are busy for 5 s. An engine that had trouble with the network is closed on the way
+ * back. Threads: all functions from any; what take() gave belongs to one thread until it is given back.
  */
 #ifndef MIG_SERVER_READERS_H
 #define MIG_SERVER_READERS_H

@@ -20,7 +20,9 @@ static bool check_exposure(const mig_server *s, mig_error *err) {
   if (!o->tls_cert != !o->tls_key) return mig_fail(err, MIG_E_USAGE, "--tls-cert and --tls-key go together");
   if (s->address.loopback || (o->tokens && o->tls_cert)) return true;
   mig_fail(err, MIG_E_USAGE, "refused to listen on %s without %s", s->address.host,
-           o->tokens ? "TLS" : o->tls_cert ? "tokens" : "tokens and TLS");
+           o->tokens     ? "TLS"
+           : o->tls_cert ? "tokens"
+                         : "tokens and TLS");
   mig_why(err, "others than this machine can reach it there, and who reaches it may change the database");
   return mig_hint(err, "give --tokens FILE, --tls-cert FILE and --tls-key FILE, or listen on 127.0.0.1");
 }
@@ -61,7 +63,8 @@ static void __attribute__((format(printf, 2, 0))) library_says(void *arg, const 
 /* ---- the daemon ---- */
 
 static bool start_failed(mig_server *s, bool tls, mig_error *err) {
-  mig_fail(err, MIG_E_USAGE, "cannot serve on %s", s->settings->listen ? s->settings->listen : MIG_SERVER_DEFAULT_LISTEN);
+  mig_fail(err, MIG_E_USAGE, "cannot serve on %s",
+           s->settings->listen ? s->settings->listen : MIG_SERVER_DEFAULT_LISTEN);
   mig_why(err, "%s", s->trouble[0] ? s->trouble : "no reason is known");
   return mig_hint(err, "is the port taken%s?", tls ? ", and do certificate and key fit together" : "");
 }
@@ -82,12 +85,13 @@ static bool start_daemon(mig_server *s, struct MHD_Daemon **out, mig_error *err)
       {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t) "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"},
       {MHD_OPTION_END, 0, NULL}};
   if (ok)
-    *out = MHD_start_daemon(
-        flags, 0, NULL, NULL, mig_httpd_access, s, MHD_OPTION_EXTERNAL_LOGGER, library_says, s, MHD_OPTION_SOCK_ADDR,
-        (const struct sockaddr *)&s->address.socket, MHD_OPTION_NOTIFY_COMPLETED, mig_httpd_completed, s,
-        MHD_OPTION_NOTIFY_CONNECTION, mig_httpd_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MIG_CONNECTIONS,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)MIG_ONE_CLIENT, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)MIG_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(32 << 10), MHD_OPTION_ARRAY, tls ? more : &more[3], MHD_OPTION_END);
+    *out = MHD_start_daemon(flags, 0, NULL, NULL, mig_httpd_access, s, MHD_OPTION_EXTERNAL_LOGGER, library_says, s,
+                            MHD_OPTION_SOCK_ADDR, (const struct sockaddr *)&s->address.socket,
+                            MHD_OPTION_NOTIFY_COMPLETED, mig_httpd_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
+                            mig_httpd_connection, s, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MIG_CONNECTIONS,
+                            MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)MIG_ONE_CLIENT, MHD_OPTION_CONNECTION_TIMEOUT,
+                            (unsigned)MIG_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(32 << 10),
+                            MHD_OPTION_ARRAY, tls ? more : &more[3], MHD_OPTION_END);
   if (key.data) OPENSSL_cleanse(key.data, key.size);
   mig_buf_free(&key);
   mig_buf_free(&cert);
@@ -125,9 +129,8 @@ static bool prepare(mig_server *s, mig_error *err) {
   s->limits = mig_limits_new(o->requests_per_second > 0 ? (double)o->requests_per_second : 50);
   if (!s->limits) return mig_no_memory(err, "server");
   return mig_address_parse(listen, &s->address, err) && check_exposure(s, err) &&
-         (!o->tokens || mig_tokens_load(o->tokens, &s->tokens, err)) &&
-         mig_readers_new(&s->engine, &s->readers, err) && first_look(s, err) &&
-         mig_jobs_new(&s->engine, &s->jobs, err);
+         (!o->tokens || mig_tokens_load(o->tokens, &s->tokens, err)) && mig_readers_new(&s->engine, &s->readers, err) &&
+         first_look(s, err) && mig_jobs_new(&s->engine, &s->jobs, err);
 }
 
 static void wait_for_stop(mig_server *s) {

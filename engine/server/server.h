@@ -5,11 +5,11 @@
  *
  * Runs until *settings.engine->stop becomes non-zero; then work that goes on is finished or undone as after a signal,
  * waiting work is cancelled, and it returns. Work that changes data is done by one thread with an engine of its own.
- * Errors: MIG_E_USAGE for settings that cannot be or would be unsafe: outside loopback both tokens and TLS are required.
- * A database that is away is no error: /health tells. False after a stop only when the interrupted work could not be
- * put in order (MIG_E_NOT_RESTORED, MIG_E_UNFINISHED).
- * Trust: whatever a client sends. What it may send is limited in size, rate, time and number of connections.
- * Secrets: tokens are kept as SHA-256; neither they nor the connection string are logged or sent.
+ * Errors: MIG_E_USAGE for settings that cannot be or would be unsafe: outside loopback both tokens and TLS are
+ * required. A database that is away is no error: /health tells. False after a stop only when the interrupted work could
+ * not be put in order (MIG_E_NOT_RESTORED, MIG_E_UNFINISHED). Trust: whatever a client sends. What it may send is
+ * limited in size, rate, time and number of connections. Secrets: tokens are kept as SHA-256; neither they nor the
+ * connection string are logged or sent.
  */
 #ifndef MIG_SERVER_SERVER_H
 #define MIG_SERVER_SERVER_H
