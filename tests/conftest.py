@@ -19,7 +19,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 HERE = pathlib.Path(__file__).parent
-sys.path[:0] = [str(HERE / "harness"), str(HERE / "cli")]
+sys.path[:0] = [str(HERE / "harness"), str(HERE / "cli"), str(HERE / "server")]
 
 RAW = CodecOptions(document_class=RawBSONDocument)
 OURS = {"migrationlogs", "migrationevents", "migrationlocks"}

@@ -140,12 +140,23 @@ static bool digits(mig_scan *s) {
   return s->pos > start;
 }
 
+/* libbson makes another number of a larger one, without a word. */
+static bool whole_number_fits(const char *text, size_t size) {
+  const char *most = *text == '-' ? "9223372036854775808" : "9223372036854775807";
+  if (*text == '-') {
+    text++;
+    size--;
+  }
+  return size < 19 || (size == 19 && memcmp(text, most, 19) <= 0);
+}
+
 static bool number(mig_scan *s) {
   size_t start = s->pos;
   if (peek(s, 0) == '-') s->pos++;
   bool zero = peek(s, 0) == '0';
   size_t first = s->pos;
   bool ok = digits(s) && !(zero && s->pos > first + 1);
+  const size_t whole = s->pos;
   if (ok && peek(s, 0) == '.') {
     s->pos++;
     ok = digits(s);
@@ -155,7 +166,10 @@ static bool number(mig_scan *s) {
     if (peek(s, 0) == '+' || peek(s, 0) == '-') s->pos++;
     ok = digits(s);
   }
-  return ok || mig_scan_wrong(s, start, "this is not a number as JSON writes it");
+  if (!ok) return mig_scan_wrong(s, start, "this is not a number as JSON writes it");
+  if (whole != s->pos || whole_number_fits(s->text + start, s->pos - start)) return true;
+  mig_scan_wrong(s, start, "this whole number does not fit into 64 bits");
+  return mig_scan_hint(s, "write {\"$numberDecimal\": \"...\"} or {\"$numberDouble\": \"...\"}");
 }
 
 static bool word(mig_scan *s) {

@@ -9,6 +9,8 @@
 #include "server/tell.h"
 #include "validators/guard.h"
 
+#define MOST_STEPS 1000000
+
 static void tell_board(const mig_engine *e, const mig_board *b, bson_t *out) {
   bson_t list, part;
   BSON_APPEND_UTF8(out, "server", mig_db_label(e->db));
@@ -115,8 +117,8 @@ bool mig_api_create(mig_request *q, mig_answer *a, mig_error *err) {
 static bool steps_ok(const mig_request *q, mig_error *err) {
   int64_t steps = 1;
   mig_bson_int(q->body, "steps", &steps);
-  if (steps >= 1) return true;
-  mig_fail(err, MIG_E_USAGE, "the argument \"steps\" cannot be 0");
+  if (steps >= 1 && steps <= MOST_STEPS) return true;
+  mig_fail(err, MIG_E_USAGE, "the argument \"steps\" is a whole number from 1 to %d", MOST_STEPS);
   return mig_hint(err, "leave it out for all (up) or one (down)");
 }
 
@@ -125,12 +127,10 @@ bool mig_api_up(mig_request *q, mig_answer *a, mig_error *err) {
 }
 
 bool mig_api_down(mig_request *q, mig_answer *a, mig_error *err) {
-  bool batch = false, all = false;
-  mig_bson_bool(q->body, "batch", &batch);
-  mig_bson_bool(q->body, "all", &all);
-  int ways =
-      bson_has_field(q->body, "only") + bson_has_field(q->body, "to") + bson_has_field(q->body, "steps") + batch + all;
+  static const char *const ways[] = {"only", "to", "steps", "batch", "all"};
+  size_t given = 0;
+  for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) given += bson_has_field(q->body, ways[i]);
   if (!steps_ok(q, err)) return false;
-  if (ways > 1) return mig_fail(err, MIG_E_USAGE, "only, to, steps, batch and all exclude each other");
+  if (given > 1) return mig_fail(err, MIG_E_USAGE, "only, to, steps, batch and all exclude each other");
   return mig_api_accept(q, &(mig_order){.kind = MIG_JOB_DOWN, .options = q->body}, a, err);
 }

@@ -61,7 +61,7 @@ bool mig_api_snapshots(mig_request *q, mig_answer *a, mig_error *err) {
   listing l;
   int64_t limit = 0, page = 0, bytes = 0;
   bson_t list;
-  if (!mig_api_number(q, "limit", 50, 200, &limit, err) || !mig_api_number(q, "page", 1, 100000, &page, err) ||
+  if (!mig_api_number(q, "limit", 50, 200, &limit, err) || !mig_api_number(q, "page", 1, 20000, &page, err) ||
       !list_store(q->server, &l, err))
     return false;
   size_t first = (size_t)((page - 1) * limit);
