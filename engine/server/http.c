@@ -46,6 +46,13 @@ static mig_slot *slot_of(struct MHD_Connection *c) {
   return i ? i->socket_context : NULL;
 }
 
+/* Names, versions, times: nothing of this kind is longer. The text of a migration has its own limit. */
+static bool short_enough(const char *text) {
+  size_t characters = 0;
+  for (; *text && characters <= MIG_TEXT_MAX; text++) characters += ((unsigned char)*text & 0xC0) != 0x80;
+  return characters <= MIG_TEXT_MAX;
+}
+
 /* ---- query parameters ---- */
 
 typedef struct query_reader {
@@ -61,9 +68,11 @@ static enum MHD_Result take_parameter(void *arg, enum MHD_ValueKind kind, const 
   while (known && *known && strcmp(*known, key) != 0) known++;
   if (!known || !*known)
     snprintf(r->wrong, sizeof r->wrong, "there is no parameter \"%.60s\" here", key);
-  else if (!value || strlen(key) != key_size || strlen(value) != value_size ||
+  else if (!value || !*value || strlen(key) != key_size || strlen(value) != value_size ||
            !bson_utf8_validate(value, value_size, false))
-    snprintf(r->wrong, sizeof r->wrong, "the parameter \"%.60s\" is not text", key);
+    snprintf(r->wrong, sizeof r->wrong, "the parameter \"%.60s\" is empty or not text", key);
+  else if (!short_enough(value))
+    snprintf(r->wrong, sizeof r->wrong, "the parameter \"%.60s\" is longer than %d characters", key, MIG_TEXT_MAX);
   else if (bson_has_field(r->x->q.query, key))
     snprintf(r->wrong, sizeof r->wrong, "the parameter \"%.60s\" stands there twice", key);
   else
@@ -82,6 +91,17 @@ static bool read_query(exchange *x, struct MHD_Connection *c) {
 
 /* ---- body ---- */
 
+static bool texts_fit(const bson_t *body, mig_error *err) {
+  bson_iter_t it;
+  if (!bson_iter_init(&it, body)) return true;
+  while (bson_iter_next(&it)) {
+    const char *key = bson_iter_key(&it);
+    if (!BSON_ITER_HOLDS_UTF8(&it) || strcmp(key, "content") == 0 || short_enough(bson_iter_utf8(&it, NULL))) continue;
+    return mig_fail(err, MIG_E_USAGE, "the argument \"%s\" is longer than %d characters", key, MIG_TEXT_MAX);
+  }
+  return true;
+}
+
 static bool read_body(exchange *x) {
   mig_source *source = NULL;
   if (!x->q.route->body) return true;
@@ -91,7 +111,8 @@ static bool read_body(exchange *x) {
                          "send {} when there is nothing to say");
   ok = mig_source_parse("body", &x->body, &source, &x->err) &&
        (mig_args_check("request", x->q.route->path, x->q.route->body, source->doc, "", &x->err) ||
-        mig_source_blame(source, &x->err));
+        mig_source_blame(source, &x->err)) &&
+       texts_fit(source->doc, &x->err);
   if (ok) {
     bson_destroy(x->q.body);
     x->q.body = bson_copy(source->doc);

@@ -15,6 +15,7 @@
 
 #define MIG_BODY_MAX    ((size_t)1 << 20) /* of a request */
 #define MIG_DRAIN_MAX   ((size_t)8 << 20) /* read and thrown away, so that the client sees why it is refused */
+#define MIG_TEXT_MAX    500               /* characters of a parameter or argument */
 #define MIG_REQUEST_MS  30000             /* to send a request, idle time before it included */
 #define MIG_ANSWER_MS   120000            /* to be answered and to read the answer */
 #define MIG_IDLE_S      15

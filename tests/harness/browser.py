@@ -22,7 +22,7 @@ class Browser:
         to_child, self.write_end = os.pipe()
         self.read_end, from_child = os.pipe()
         # Chromium reads commands from descriptor 3 and answers on 4.
-        launch = ["sh", "-c", f'exec "$@" 3<&{to_child} 4>&{from_child}', "sh", program, "--headless=new", "--no-sandbox",
+        launch = ["bash", "-c", f'exec "$@" 3<&{to_child} 4>&{from_child}', "bash", program, "--headless=new", "--no-sandbox",
                   "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
                   "--disable-component-update", "--disable-sync", "--ignore-certificate-errors", "--remote-debugging-pipe",
                   f"--user-data-dir={folder}", "about:blank"]

@@ -6,13 +6,18 @@ import sys
 from cli_support import three
 from serve_support import READ, WRITE, Serve, tokens_file
 
-EXAMPLES = 8
+EXAMPLES = 5
 
 CONFIG = """
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404", "409", "422", "503"]
 # any text may name a migration: that there is none of the name is told by the run
 negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "431", "503"]
+
+[[operations]]
+include-path = "/api/snapshots/{id}/restore"
+# not every text is the name of a collection
+checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "409", "503"]
 """
 
 
