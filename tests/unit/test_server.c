@@ -18,10 +18,11 @@ static void addresses_are_host_and_port_and_know_loopback(void **state) {
   static const struct {
     const char *text;
     bool ok, loopback;
-  } rows[] = {{"127.0.0.1:80", true, true}, {"127.9.9.9:0", true, true}, {"[::1]:8737", true, true}, {"0.0.0.0:1", true, false},
-              {"[::]:1", true, false},      {"10.1.2.3:65535", true, false}, {"127.0.0.1", false, false}, {"::1:80", false, false},
-              {"127.0.0.1:65536", false, false}, {"127.0.0.1:", false, false}, {":80", false, false},  {"[::1:80", false, false},
-              {"127.0.0.1:+80", false, false},   {"", false, false}};
+  } rows[] = {{"127.0.0.1:80", true, true},    {"127.9.9.9:0", true, true}, {"[::1]:8737", true, true},
+              {"0.0.0.0:1", true, false},      {"[::]:1", true, false},     {"10.1.2.3:65535", true, false},
+              {"127.0.0.1", false, false},     {"::1:80", false, false},    {"127.0.0.1:65536", false, false},
+              {"127.0.0.1:", false, false},    {":80", false, false},       {"[::1:80", false, false},
+              {"127.0.0.1:+80", false, false}, {"", false, false}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     mig_address a;
     mig_error err = {0};
@@ -123,8 +124,8 @@ static void documents_are_told_as_plain_json(void **state) {
   (void)state;
   bson_oid_t oid;
   bson_oid_init_from_string(&oid, "0123456789abcdef01234567");
-  bson_t *doc = BCON_NEW("a", BCON_DATE_TIME(1768435200250), "b", BCON_OID(&oid), "c", "[", BCON_DATE_TIME(-1), "]", "d", "{",
-                         "e", BCON_INT64(3000000000), "}", "f", BCON_DATE_TIME(INT64_MAX));
+  bson_t *doc = BCON_NEW("a", BCON_DATE_TIME(1768435200250), "b", BCON_OID(&oid), "c", "[", BCON_DATE_TIME(-1), "]",
+                         "d", "{", "e", BCON_INT64(3000000000), "}", "f", BCON_DATE_TIME(INT64_MAX));
   char *json = mig_tell_json(doc);
   assert_non_null(strstr(json, "\"a\" : \"2026-01-15T00:00:00.250Z\""));
   assert_non_null(strstr(json, "\"b\" : \"0123456789abcdef01234567\""));
@@ -145,7 +146,8 @@ static const mig_asset *asset(const char *path) {
 static char *described(const char *all, const char *path) {
   char key[200];
   snprintf(key, sizeof key, "\n  \"%s\": {", path);
-  const char *at = strstr(all, key), *end = at ? strstr(at + 4, "\n  \"") : NULL, *last = at ? strstr(at, "\n }") : NULL;
+  const char *at = strstr(all, key), *end = at ? strstr(at + 4, "\n  \"") : NULL,
+             *last = at ? strstr(at, "\n }") : NULL;
   if (!at) return NULL;
   if (!end || (last && last < end)) end = last;
   return mig_strdup_printf("%.*s", (int)(end - at), at);
@@ -186,7 +188,8 @@ static void every_route_is_described_and_nothing_else(void **state) {
 static void the_page_has_no_inline_code_and_names_nobody_else(void **state) {
   (void)state;
   static const char *const files[] = {"/", "/app.js", "/app.css"};
-  static const char *const never[] = {"<style", " style=", " onclick", " onload", "javascript:", "innerHTML = ", "eval(", "https://"};
+  static const char *const never[] = {"<style",      " style=",      " onclick", " onload",
+                                      "javascript:", "innerHTML = ", "eval(",    "https://"};
   for (size_t f = 0; f < 3; f++) {
     const mig_asset *a = asset(files[f]);
     assert_non_null(a);
