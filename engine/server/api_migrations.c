@@ -59,6 +59,10 @@ static bool history_query(const mig_request *q, mig_history_query *out, mig_erro
   mig_bson_str(q->query, "direction", &out->direction);
   mig_bson_str(q->query, "migration", &out->migration);
   mig_bson_str(q->query, "by", &out->by);
+  if (out->direction && strcmp(out->direction, "up") != 0 && strcmp(out->direction, "down") != 0 &&
+      strcmp(out->direction, "restore") != 0)
+    return mig_fail(err, MIG_E_USAGE, "the parameter \"direction\" is up, down or restore, not \"%.40s\"",
+                    out->direction);
   if (mig_bson_str(q->query, "since", &since) && !mig_time_parse(since, mig_now_unix_ms(), &out->since_unix_ms)) {
     mig_fail(err, MIG_E_USAGE, "the parameter \"since\" cannot be \"%.40s\"", since);
     return mig_hint(err, "2026-01-15, 2026-01-15T10:30:00Z (UTC), or an age: 90m, 12h, 7d, 2w");

@@ -6,7 +6,7 @@ import sys
 from cli_support import three
 from serve_support import READ, WRITE, Serve, tokens_file
 
-EXAMPLES = 5
+EXAMPLES = 3
 
 CONFIG = """
 [checks]
