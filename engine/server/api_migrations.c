@@ -97,7 +97,8 @@ bool mig_api_history(mig_request *q, mig_answer *a, mig_error *err) {
 
 bool mig_api_create(mig_request *q, mig_answer *a, mig_error *err) {
   static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* or two would get the same number */
-  mig_create_options o = {.folder = q->server->engine.migrations, .check = mig_guard_check_syntax};
+  mig_create_options o = {.folder = q->server->engine.migrations, .declarative = true, .check = mig_guard_check_syntax};
+  char *path = NULL;
   mig_migration *m = NULL;
   mig_bson_str(q->body, "name", &o.words);
   mig_bson_str(q->body, "template", &o.template_name);
@@ -107,8 +108,9 @@ bool mig_api_create(mig_request *q, mig_answer *a, mig_error *err) {
     return mig_why(err, o.text ? "both are given" : "neither is given");
   }
   pthread_mutex_lock(&one_at_a_time);
-  bool ok = mig_create(&o, &m, err);
+  bool ok = mig_create(&o, &path, &m, err);
   pthread_mutex_unlock(&one_at_a_time);
+  mig_free(path);
   if (!ok) return false;
   a->status = 201;
   a->doc =
