@@ -20,7 +20,7 @@ ROWS = "[...document.querySelectorAll('#migrations tbody tr')].map(r => r.cells[
 def browser(tmp_path_factory):
     program = chromium.find()
     if not program:
-        pytest.skip("no chromium on this machine (Debian: chromium)")
+        pytest.skip("no chromium on this machine (Debian: chromium-headless-shell)")
     folder = tmp_path_factory.mktemp("chromium") / "profile"
     folder.mkdir()
     with chromium.Browser(program, str(folder)) as b:
@@ -185,7 +185,7 @@ CONTRAST = """(() => {
   return bad; })()"""
 
 
-@pytest.mark.parametrize("dark, width", itertools.product([False, True], [1280, 390]))
+@pytest.mark.parametrize("dark, width", list(itertools.product([False, True], [1280, 390])))
 def test_it_is_readable_in_both_themes_and_on_a_phone(browser, served, dark, width):
     p = served.project
     p.mig("up", "--steps", "1")
