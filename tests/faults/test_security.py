@@ -102,7 +102,7 @@ def test_a_collections_name_steers_no_terminal_and_becomes_no_path(project, tmp_
         said = r.out + r.err
         assert not any(c in said for c in "\x1b\x07\r"), r
         assert not any(line.startswith("error:") for line in said.splitlines()), r
-    assert p.db.command({"count": name})["n"] == 3
+    assert sorted(d["_id"] for d in p.db.command({"find": name})["cursor"]["firstBatch"]) == [0, 1, 2]  # counts may be estimates
     assert sorted(x.name for x in tmp_path.parent.iterdir()) == around
     assert {f.suffix for f in p.store.iterdir()} == {".tar"}
 
