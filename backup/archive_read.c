@@ -113,9 +113,16 @@ bool mig_archive_open(const char *path, mig_archive **out, mig_error *err) {
 void mig_archive_free(mig_archive *a) {
   if (!a) return;
   if (a->fd >= 0) close(a->fd);
+  mig_crypt_free(a->crypt);
   mig_manifest_free(a->manifest);
   mig_free(a->path);
   mig_free(a);
+}
+
+bool mig_archive_unlock(mig_archive *a, const mig_key *key, mig_error *err) {
+  const mig_manifest *m = a->manifest;
+  if (!m->encryption.used || a->crypt) return true;
+  return mig_crypt_open(key, m->id, &m->encryption, &a->crypt, err) || mig_fail_at(err, "%s", a->path);
 }
 
 const mig_manifest *mig_archive_contents(const mig_archive *a) {

@@ -1,7 +1,7 @@
 /*
  * archive_read.h - opens a snapshot archive, verifies it, and reads documents out of it
  *
- *     open --> verify --> manifest ... documents(collection) --> next* --> close --> free
+ *     open --> [unlock] --> verify --> manifest ... documents(collection) --> next* --> close --> free
  *
  * open() finds and checks the manifest (last member) and that the members on disk are exactly the manifest's, in
  * order, at the offsets it gives. verify() reads everything: every stored and raw hash, every document's structure,
@@ -26,6 +26,8 @@ bool mig_archive_open(const char *path, mig_archive **out, mig_error *err);
 void mig_archive_free(mig_archive *a);
 const mig_manifest *mig_archive_contents(const mig_archive *a);
 const char *mig_archive_path(const mig_archive *a);
+/* For an encrypted archive, before verify(): with no key, or another one, the error says so. Others need none. */
+bool mig_archive_unlock(mig_archive *a, const mig_key *key, mig_error *err);
 bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err);
 /* The hash of the whole file, for comparing with the ledger's. After verify(), and for nothing: of the very bytes that
  * were verified. */

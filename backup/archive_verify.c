@@ -70,6 +70,7 @@ static bool load(void *arg, unsigned worker, void *item, mig_error *err) {
   (void)arg;
   (void)worker;
   if (!l->reader && !mig_chunk_reader_new(&l->reader, err)) return false;
+  l->reader->crypt = l->a->crypt;
   return mig_chunk_load(l->reader, l->a->fd, l->a->path, l->chunk, err);
 }
 
@@ -176,6 +177,7 @@ static bool untouched(const struct stat *was, const struct stat *is) {
 bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err) {
   pass p = {.a = a, .observer = observer, .small = MIG_BUF(MIG_METADATA_MAX_BYTES)};
   struct stat now;
+  if (a->manifest->encryption.used && !a->crypt && !mig_archive_unlock(a, NULL, err)) return false;
   if (fstat(a->fd, &now) != 0) return mig_fail_errno(err, "cannot read %s", a->path);
   if (a->verified && untouched(&a->verified_as, &now)) return true;
   a->verified_as = now;

@@ -18,6 +18,8 @@ struct mig_archive_writer {
   mig_tar_out *tar;
   mig_chunk_line *line;   /* from the first document to collection_end() its thread has tar, whole and the chunks */
   mig_hash *whole, *part; /* of the open collection; of a small member */
+  mig_key *key;           /* for reading back */
+  mig_crypt *crypt;       /* NULL: in the clear */
   mig_collection_entry *current; /* the open collection: the manifest's last entry; NULL between collections */
   uint64_t documents;            /* given for it */
   bool made_partial, published;
@@ -51,6 +53,13 @@ static bool grow(void **items, size_t count, size_t size, mig_error *err) {
   return true;
 }
 
+/* Called by the line, in order: a chunk is bound to its place before it is packed. */
+static bool name_chunk(void *arg, size_t number, char **member, mig_error *err) {
+  const mig_archive_writer *w = arg;
+  *member = mig_member_of_chunk(w->manifest, w->current->name, number);
+  return *member || mig_no_memory(err, "chunk");
+}
+
 /* Called by the line, in order. */
 static bool write_chunk(void *arg, mig_packed *chunk, mig_error *err) {
   mig_archive_writer *w = arg;
@@ -59,8 +68,6 @@ static bool write_chunk(void *arg, mig_packed *chunk, mig_error *err) {
   void *items = c->chunks;
   if (!grow(&items, c->chunk_count, sizeof *c->chunks, err)) return false;
   c->chunks = items;
-  if (!(k->member = mig_member_of_chunk(w->manifest->database, c->name, c->chunk_count)))
-    return mig_no_memory(err, "chunk");
   mig_hash_add(w->whole, chunk->raw.data, chunk->raw.size);
   if (!mig_tar_out_member(w->tar, k->member, chunk->stored.data, chunk->stored.size, &k->offset, err)) return false;
   mig_crash_point(MIG_CRASH_SNAPSHOT_MEMBER);
@@ -76,6 +83,8 @@ static bool open_line(mig_archive_writer *w, const mig_archive_options *o, mig_e
                                        .level = o && o->level ? o->level : DEFAULT_LEVEL,
                                        .jobs = o ? o->jobs : 0,
                                        .budget_bytes = MIG_ARCHIVE_MEMORY,
+                                       .crypt = w->crypt,
+                                       .name = name_chunk,
                                        .write = write_chunk,
                                        .arg = w};
   if (line.chunk_bytes > MIG_CHUNK_MAX_BYTES)
@@ -96,6 +105,9 @@ bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archi
     mig_fail(err, MIG_E_FAILED, "a snapshot needs an id and the database's name");
     goto done;
   }
+  if (mig_store_key(store) && (!(w->key = mig_key_copy(mig_store_key(store))) ||
+                               !mig_crypt_new(w->key, manifest->id, &manifest->encryption, &w->crypt, err)))
+    goto done;
   if (!open_line(w, options, err) || !mig_store_paths(store, manifest->id, &w->partial, &w->final, err) ||
       !mig_hash_new(&w->whole, err) || !mig_hash_new(&w->part, err) ||
       !mig_tar_out_open(w->partial, manifest->created_unix_ms, &w->tar, err))
@@ -191,7 +203,8 @@ static bool write_manifest(mig_archive_writer *w, mig_error *err) {
 /* What is on the disk now, read by the reader that a restore will use. */
 static bool read_back(mig_archive_writer *w, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err) {
   mig_archive *a = NULL;
-  bool ok = mig_archive_open(w->partial, &a, err) && mig_archive_read_back(a, sha256, bytes, err);
+  bool ok = mig_archive_open(w->partial, &a, err) && mig_archive_unlock(a, w->key, err) &&
+            mig_archive_read_back(a, sha256, bytes, err);
   if (ok && strcmp(mig_archive_contents(a)->archive_sha256, w->manifest->archive_sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s holds another archive than the one written", w->partial);
   if (!ok) {
@@ -230,6 +243,8 @@ void mig_archive_writer_free(mig_archive_writer *w) {
   mig_chunk_line_free(w->line); /* its thread may be writing */
   mig_tar_out_free(w->tar);
   if (w->made_partial && !w->published) unlink(w->partial);
+  mig_crypt_free(w->crypt);
+  mig_key_free(w->key);
   mig_hash_free(w->part);
   mig_hash_free(w->whole);
   mig_manifest_free(w->manifest);

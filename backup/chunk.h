@@ -21,14 +21,15 @@ typedef struct mig_packed {
   mig_buf raw;    /* the caller fills these: whole documents, */
   size_t last_at; /* where the last of them begins, */
   uint64_t documents;
-  mig_buf stored; /* and pack() these: the frame, */
-  mig_chunk info; /* and what the manifest says of it, but for its member's name and place */
+  mig_chunk info; /* the member's name in it; */
+  mig_buf stored; /* and pack() these: the frame (encrypted: sealed), and all else the manifest says but its offset */
 } mig_packed;
 
 void mig_packed_start(mig_packed *c); /* empty again; large buffers are let go, others kept */
 void mig_packed_free(mig_packed *c);  /* what it owns */
 
-bool mig_packer_new(int level, mig_packer **out, mig_error *err);
+/* crypt is borrowed; NULL: frames stay in the clear. */
+bool mig_packer_new(int level, const mig_crypt *crypt, mig_packer **out, mig_error *err);
 bool mig_chunk_pack(mig_packer *p, mig_packed *c, mig_error *err);
 void mig_packer_free(mig_packer *p);
 
@@ -42,6 +43,8 @@ typedef struct mig_chunk_reader {
   /* The chunk with this SHA-256 was loaded before, all checks passed: the same stored bytes unpack to the same
    * documents, so that only they are summed again. */
   bool loaded_before;
+  mig_buf opened; /* the frame of an encrypted chunk */
+  const mig_crypt *crypt; /* borrowed; NULL: chunks are in the clear. Set by whoever made the reader */
   struct ZSTD_DCtx_s *zstd;
   mig_hash *hash;
 } mig_chunk_reader;

@@ -8,6 +8,7 @@ struct mig_chunk_line {
   mig_packer *packers[MIG_JOBS_MAX]; /* one for each thread; the first also without threads */
   mig_packed *filling;               /* an item of the pipeline, or `alone` */
   mig_packed alone;
+  size_t sent; /* chunks of the collection */
 };
 
 static bool pack(void *arg, unsigned worker, void *item, mig_error *err) {
@@ -30,7 +31,7 @@ bool mig_chunk_line_open(const mig_chunk_line_options *options, mig_chunk_line *
   if (!l) return mig_no_memory(err, "chunk");
   l->options = *options;
   l->options.jobs = mig_jobs(options->jobs);
-  if (!mig_packer_new(options->level, &l->packers[0], err)) {
+  if (!mig_packer_new(options->level, options->crypt, &l->packers[0], err)) {
     mig_chunk_line_free(l);
     return false;
   }
@@ -55,7 +56,7 @@ static bool start_threads(mig_chunk_line *l, mig_error *err) {
                                   .clear = clear,
                                   .arg = l};
   for (unsigned i = 1; i < l->options.jobs; i++)
-    if (!mig_packer_new(l->options.level, &l->packers[i], err)) return false;
+    if (!mig_packer_new(l->options.level, l->options.crypt, &l->packers[i], err)) return false;
   return mig_pipeline_open(&o, &l->pipeline, err);
 }
 
@@ -68,6 +69,7 @@ static bool send(mig_chunk_line *l, bool last, mig_error *err) {
   mig_packed *c = l->filling;
   if (!c) return true;
   l->filling = NULL;
+  if (!l->options.name(l->options.arg, l->sent++, &c->info.member, err)) return false;
   if (c != &l->alone) {
     mig_pipeline_put(l->pipeline, c, c->raw.size);
     return true;
@@ -93,5 +95,7 @@ bool mig_chunk_line_document(mig_chunk_line *l, const uint8_t *bson, size_t size
 }
 
 bool mig_chunk_line_end(mig_chunk_line *l, mig_error *err) {
-  return send(l, true, err) && (!l->pipeline || mig_pipeline_drain(l->pipeline, err));
+  const bool sent = send(l, true, err);
+  l->sent = 0;
+  return sent && (!l->pipeline || mig_pipeline_drain(l->pipeline, err));
 }

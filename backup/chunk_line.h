@@ -20,6 +20,9 @@ typedef struct mig_chunk_line_options {
   int level;
   unsigned jobs;
   size_t budget_bytes;
+  const mig_crypt *crypt; /* borrowed; NULL: chunks are in the clear */
+  /* The member's name of the collection's chunk `number`, from 0; on the caller's thread. *member is taken over. */
+  bool (*name)(void *arg, size_t number, char **member, mig_error *err);
   bool (*write)(void *arg, mig_packed *chunk, mig_error *err); /* may take chunk->info over (zeroing it) */
   void *arg;
 } mig_chunk_line_options;

@@ -12,7 +12,8 @@ bool mig_chunk_reader_new(mig_chunk_reader **out, mig_error *err) {
   *out = NULL;
   mig_chunk_reader *r = mig_alloc(sizeof *r);
   if (!r) return mig_no_memory(err, "chunk");
-  r->stored = MIG_BUF(ZSTD_compressBound(MIG_DOCUMENT_MAX_BYTES));
+  r->stored = MIG_BUF(ZSTD_compressBound(MIG_DOCUMENT_MAX_BYTES) + MIG_SEAL_OVERHEAD);
+  r->opened = MIG_BUF(ZSTD_compressBound(MIG_DOCUMENT_MAX_BYTES) + 1);
   r->raw = MIG_BUF(MIG_DOCUMENT_MAX_BYTES);
   r->zstd = ZSTD_createDCtx();
   if (!r->zstd || !mig_hash_new(&r->hash, err)) {
@@ -30,6 +31,7 @@ void mig_chunk_buf_rest(mig_buf *b) {
 
 void mig_chunk_reader_rest(mig_chunk_reader *r) {
   mig_chunk_buf_rest(&r->stored);
+  mig_chunk_buf_rest(&r->opened);
   mig_chunk_buf_rest(&r->raw);
 }
 
@@ -38,6 +40,7 @@ void mig_chunk_reader_free(mig_chunk_reader *r) {
   ZSTD_freeDCtx(r->zstd);
   mig_hash_free(r->hash);
   mig_buf_free(&r->stored);
+  mig_buf_free(&r->opened);
   mig_buf_free(&r->raw);
   mig_free(r);
 }
@@ -101,7 +104,7 @@ static bool sum_is(mig_chunk_reader *r, const mig_buf *data, const char *expecte
 
 /* The frame's own claims are compared with the manifest's before anything is unpacked. */
 static bool unpack(mig_chunk_reader *r, const char *path, const mig_chunk *k, mig_error *err) {
-  const mig_buf *s = &r->stored;
+  const mig_buf *s = r->crypt ? &r->opened : &r->stored;
   mig_buf_clear(&r->raw);
   if (s->size < 6 || ZSTD_getFrameContentSize(s->data, s->size) != k->raw_bytes)
     return damaged(path, k, "it is not a zstd frame of the size in the manifest", err);
@@ -131,17 +134,20 @@ static bool check_documents(const mig_chunk_reader *r, const char *path, const m
   bool bad = false;
   while (mig_chunk_next(r->raw.data, r->raw.size, &at, &doc, &size, &bad)) {
     if (!mig_bson_valid(doc, size)) return damaged(path, k, "a document in it is not BSON", err);
-    if (count++ == 0 && !id_is(doc, size, k->first)) return damaged(path, k, "its first _id is another", err);
+    if (count++ == 0 && !r->crypt && !id_is(doc, size, k->first))
+      return damaged(path, k, "its first _id is another", err);
   }
   if (bad) return damaged(path, k, "a document's length does not fit", err);
   if (count != k->documents) return damaged(path, k, "it holds another number of documents", err);
-  return id_is(doc, size, k->last) || damaged(path, k, "its last _id is another", err);
+  return r->crypt || id_is(doc, size, k->last) || damaged(path, k, "its last _id is another", err);
 }
 
 bool mig_chunk_load(mig_chunk_reader *r, int fd, const char *path, const mig_chunk *k, mig_error *err) {
   mig_buf_clear(&r->raw);
   if (!mig_read_member(fd, path, k->member, k->offset, k->stored_bytes, &r->stored, err)) return false;
   if (!sum_is(r, &r->stored, k->sha256)) return damaged(path, k, "its SHA-256 is not the manifest's", err);
+  if (r->crypt && !mig_crypt_unseal(r->crypt, k->member, r->stored.data, r->stored.size, &r->opened, err))
+    return mig_fail_at(err, "%s", path);
   if (!unpack(r, path, k, err)) return false;
   if (r->loaded_before) return true;
   if (!sum_is(r, &r->raw, k->raw_sha256)) return damaged(path, k, "its unpacked SHA-256 is not the manifest's", err);

@@ -96,9 +96,9 @@ static char *member_name(const char *database, const char *collection, const cha
   return name;
 }
 
-char *mig_member_of_chunk(const char *database, const char *collection, size_t number) {
-  char *last = mig_strdup_printf("%06zu.bson.zst", number);
-  char *name = last ? member_name(database, collection, last) : NULL;
+char *mig_member_of_chunk(const mig_manifest *m, const char *collection, size_t number) {
+  char *last = mig_strdup_printf("%06zu.bson.zst%s", number, m->encryption.used ? ".aes" : "");
+  char *name = last ? member_name(m->database, collection, last) : NULL;
   mig_free(last);
   return name;
 }

@@ -12,6 +12,7 @@
 #ifndef MIG_BACKUP_MANIFEST_H
 #define MIG_BACKUP_MANIFEST_H
 
+#include "backup/crypt.h"
 #include "base/bsonx.h"
 #include "base/hash.h"
 
@@ -34,7 +35,8 @@ typedef struct mig_chunk {
   uint64_t stored_bytes, raw_bytes, documents;
   char sha256[MIG_SHA256_HEX]; /* of the stored (compressed) bytes */
   char raw_sha256[MIG_SHA256_HEX];
-  bson_t *first, *last; /* {"_id": ...} of the first and last document, byte for byte; {} if it has none */
+  bson_t *first,
+      *last; /* {"_id": ...} of the first and last document, byte for byte; {} if it has none, or encrypted */
 } mig_chunk;
 
 typedef struct mig_collection_entry {
@@ -60,6 +62,7 @@ typedef struct mig_manifest {
   char *server_version, *server_product, *topology;
   char *consistency;                           /* "clusterTime", "transaction" or "perCollection" */
   uint32_t cluster_seconds, cluster_increment; /* 0, 0 if none */
+  mig_encryption encryption;
   bool whole_database;
   mig_collection_entry *collections;
   size_t collection_count;

@@ -21,7 +21,7 @@ static bool is_id_document(const bson_t *doc) {
 
 static bool check_chunk(const mig_manifest *m, const mig_collection_entry *c, size_t number, mig_error *err) {
   const mig_chunk *k = &c->chunks[number];
-  char *name = mig_member_of_chunk(m->database, c->name, number);
+  char *name = mig_member_of_chunk(m, c->name, number);
   if (!name) return mig_no_memory(err, "name");
   bool named = k->member && strcmp(name, k->member) == 0;
   mig_free(name);
@@ -29,10 +29,13 @@ static bool check_chunk(const mig_manifest *m, const mig_collection_entry *c, si
   uint64_t most = k->documents == 1 ? MIG_DOCUMENT_MAX_BYTES : MIG_CHUNK_MAX_BYTES;
   if (k->documents == 0) return broken(err, k->member, "a chunk holds at least one document");
   if (k->raw_bytes > most || k->raw_bytes / 5 < k->documents) return broken(err, k->member, "its rawBytes cannot be");
-  if (k->stored_bytes == 0 || k->stored_bytes > ZSTD_compressBound((size_t)k->raw_bytes))
+  const uint64_t seal = m->encryption.used ? MIG_SEAL_OVERHEAD : 0;
+  if (k->stored_bytes <= seal || k->stored_bytes - seal > ZSTD_compressBound((size_t)k->raw_bytes))
     return broken(err, k->member, "its storedBytes cannot be");
   if (!is_id_document(k->first) || !is_id_document(k->last))
     return broken(err, k->member, "first and last hold an _id or nothing");
+  if (m->encryption.used && (!bson_empty(k->first) || !bson_empty(k->last)))
+    return broken(err, k->member, "an encrypted chunk does not tell its first and last _id");
   return true;
 }
 
@@ -140,6 +143,8 @@ static bool check_origin(const mig_manifest *m, mig_error *err) {
     return broken(err, MIG_HEADER_MEMBER, "the id has 1 to 200 of [A-Za-z0-9_.-]");
   if (m->created_unix_ms < 0 || m->created_unix_ms > 253402300799999) /* the year 9999 */
     return broken(err, MIG_HEADER_MEMBER, "createdUnixMs cannot be");
+  if (m->encryption.used && !mig_encryption_ok(&m->encryption))
+    return broken(err, MIG_HEADER_MEMBER, "the encryption's values cannot be");
   if (m->header_bytes == 0 || m->header_bytes > MIG_HEADER_MAX_BYTES)
     return broken(err, MIG_HEADER_MEMBER, "its size cannot be");
   if (m->database && mig_name_database_ok(m->database, err)) return true;

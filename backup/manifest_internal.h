@@ -14,6 +14,7 @@
 /* manifest.json ends with "archiveSha256":"<64 digits>"}\n : where the digits stand, counted from the end. */
 #define MIG_MANIFEST_TAIL_BYTES (64u + 3u)
 #define MIG_METADATA_MAX_BYTES  (128u << 20)
+#define MIG_FEATURE_ENCRYPTION  "encryption"
 #define MIG_HEADER_MAX_BYTES    (64u << 10)
 
 typedef struct mig_member {
@@ -32,7 +33,7 @@ typedef struct mig_member_walk {
 bool mig_member_next(const mig_manifest *m, mig_member_walk *walk, mig_member *out);
 
 /* Names of members, from decoded names; free with mig_free. NULL when memory is short. */
-char *mig_member_of_chunk(const char *database, const char *collection, size_t number);
+char *mig_member_of_chunk(const mig_manifest *m, const char *collection, size_t number);
 char *mig_member_of_metadata(const char *database, const char *collection);
 
 /* Every rule of the format document that concerns the model alone. */

@@ -158,22 +158,46 @@ static bool parse_circumstances(const bson_t *doc, mig_manifest *m, mig_error *e
          get_sum(doc, "header.sha256", false, m->header_sha256, err);
 }
 
-static bool check_format(const bson_t *doc, mig_error *err) {
+/* Format 1, with no feature but encryption. */
+static bool check_format(const bson_t *doc, bool *encrypted, mig_error *err) {
   int64_t format = 0;
   bson_t features;
+  const char *feature = NULL;
   if (!mig_bson_int(doc, "format", &format)) return bad(err, "format");
-  if (format == MIG_SNAPSHOT_FORMAT && mig_bson_arr(doc, "features", &features) && bson_count_keys(&features) == 0)
-    return true;
+  if (format == MIG_SNAPSHOT_FORMAT && mig_bson_arr(doc, "features", &features)) {
+    const uint32_t count = bson_count_keys(&features);
+    *encrypted = count == 1 && mig_bson_str(&features, "0", &feature) && strcmp(feature, MIG_FEATURE_ENCRYPTION) == 0;
+    if (count == 0 || *encrypted) return true;
+  }
   mig_fail(err, MIG_E_ARCHIVE, "format %lld is not one that this mig can read", (long long)format);
-  mig_why(err, "it reads format %d without optional features", MIG_SNAPSHOT_FORMAT);
+  mig_why(err, "it reads format %d, with the optional feature " MIG_FEATURE_ENCRYPTION, MIG_SNAPSHOT_FORMAT);
   return mig_hint(err, "use a newer mig");
 }
 
+static bool get_hex(const bson_t *doc, const char *field, char out[static MIG_CRYPT_HEX], mig_error *err) {
+  const char *text = NULL;
+  if (!mig_bson_str(doc, field, &text) || strlen(text) >= MIG_CRYPT_HEX) return bad(err, field);
+  strcpy(out, text);
+  return true;
+}
+
+/* What is not read here (the cipher) or read leniently shows when the text is compared. */
+static bool parse_encryption(const bson_t *doc, mig_encryption *e, mig_error *err) {
+  const char *kdf = "";
+  if (!e->used) return true;
+  mig_bson_str(doc, "encryption.kdf", &kdf);
+  e->passphrase = strcmp(kdf, "scrypt") == 0;
+  if (e->passphrase && (!get_number(doc, "encryption.n", &e->n, err) || !get_number(doc, "encryption.r", &e->r, err) ||
+                        !get_number(doc, "encryption.p", &e->p, err)))
+    return false;
+  return get_hex(doc, "encryption.salt", e->salt, err) && get_hex(doc, "encryption.check", e->check, err);
+}
+
 static bool parse_document(const bson_t *doc, mig_manifest *m, mig_error *err) {
-  return check_format(doc, err) && parse_origin(doc, m, err) && parse_circumstances(doc, m, err) &&
-         parse_collections(doc, m, err) && get_number(doc, "documents", &m->documents, err) &&
-         get_number(doc, "rawBytes", &m->raw_bytes, err) && get_sum(doc, "digest", false, m->digest, err) &&
-         get_sum(doc, "archiveSha256", false, m->archive_sha256, err);
+  return check_format(doc, &m->encryption.used, err) && parse_encryption(doc, &m->encryption, err) &&
+         parse_origin(doc, m, err) && parse_circumstances(doc, m, err) && parse_collections(doc, m, err) &&
+         get_number(doc, "documents", &m->documents, err) && get_number(doc, "rawBytes", &m->raw_bytes, err) &&
+         get_sum(doc, "digest", false, m->digest, err) && get_sum(doc, "archiveSha256", false, m->archive_sha256, err);
 }
 
 static bool same_text(const mig_manifest *m, const char *json, size_t size, mig_error *err) {

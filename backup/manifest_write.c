@@ -81,14 +81,27 @@ static bool put_collection(mig_buf *b, const mig_collection_entry *c, mig_error 
          put(b, "}}", err);
 }
 
+static bool put_encryption(mig_buf *b, const mig_encryption *e, mig_error *err) {
+  if (!e->used) return true;
+  bool ok = put(b, "\"encryption\":{\"cipher\":\"AES-256-GCM\"", err) &&
+            put_text(b, ",\"kdf\":", e->passphrase ? "scrypt" : "HKDF-SHA256", err);
+  if (e->passphrase)
+    ok = ok && put_number(b, ",\"n\":", e->n, err) && put_number(b, ",\"r\":", e->r, err) &&
+         put_number(b, ",\"p\":", e->p, err);
+  return ok && put_text(b, ",\"salt\":", e->salt, err) && put_text(b, ",\"check\":", e->check, err) &&
+         put(b, "},\n", err);
+}
+
 /* The fields that the header and the manifest share. */
 static bool put_origin(mig_buf *b, const mig_manifest *m, mig_error *err) {
   char iso[MIG_TIME_TEXT];
   mig_time_iso(m->created_unix_ms, iso);
-  return mig_buf_printf(b, err, "{\"format\":%d,\n\"features\":[],\n", MIG_SNAPSHOT_FORMAT) &&
-         put_text(b, "\"id\":", m->id, err) && put_always(b, ",\n\"tool\":", m->tool, err) &&
-         put_always(b, ",\n\"reason\":", m->reason, err) && put_text(b, ",\n\"migration\":", m->migration, err) &&
-         put_text(b, ",\n\"direction\":", m->direction, err) && put_text(b, ",\n\"createdAt\":", iso, err) &&
+  return mig_buf_printf(b, err, "{\"format\":%d,\n\"features\":[%s],\n", MIG_SNAPSHOT_FORMAT,
+                        m->encryption.used ? "\"" MIG_FEATURE_ENCRYPTION "\"" : "") &&
+         put_encryption(b, &m->encryption, err) && put_text(b, "\"id\":", m->id, err) &&
+         put_always(b, ",\n\"tool\":", m->tool, err) && put_always(b, ",\n\"reason\":", m->reason, err) &&
+         put_text(b, ",\n\"migration\":", m->migration, err) && put_text(b, ",\n\"direction\":", m->direction, err) &&
+         put_text(b, ",\n\"createdAt\":", iso, err) &&
          mig_buf_printf(b, err, ",\n\"createdUnixMs\":%lld", (long long)m->created_unix_ms) &&
          put_name(b, ",\n\"database\":", m->database, err);
 }

@@ -14,6 +14,7 @@
 
 struct mig_store {
   char *folder;
+  mig_key *key;
 };
 
 bool mig_store_open(const char *folder, bool create, mig_store **out, mig_error *err) {
@@ -39,8 +40,19 @@ bool mig_store_open(const char *folder, bool create, mig_store **out, mig_error 
 
 void mig_store_close(mig_store *s) {
   if (!s) return;
+  mig_key_free(s->key);
   mig_free(s->folder);
   mig_free(s);
+}
+
+bool mig_store_use_key(mig_store *s, const mig_key *key, mig_error *err) {
+  mig_key_free(s->key);
+  s->key = mig_key_copy(key);
+  return !key || s->key || mig_no_memory(err, "key");
+}
+
+const mig_key *mig_store_key(const mig_store *s) {
+  return s->key;
 }
 
 const char *mig_store_folder(const mig_store *s) {

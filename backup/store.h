@@ -11,6 +11,7 @@
 #ifndef MIG_BACKUP_STORE_H
 #define MIG_BACKUP_STORE_H
 
+#include "backup/crypt.h"
 #include "base/fs.h"
 
 #define MIG_STORE_SUFFIX  ".mig.tar"
@@ -26,6 +27,9 @@ typedef struct mig_store_item {
 
 bool mig_store_open(const char *folder, bool create, mig_store **out, mig_error *err);
 void mig_store_close(mig_store *s);
+/* From now on new archives are encrypted with this key (copied; NULL: in the clear again). */
+bool mig_store_use_key(mig_store *s, const mig_key *key, mig_error *err);
+const mig_key *mig_store_key(const mig_store *s); /* NULL: none */
 const char *mig_store_folder(const mig_store *s);
 /* "20261121T071500Z-<migration>-<6 hex>"; label is cut and reduced to [A-Za-z0-9_.-]. Free with mig_free. */
 bool mig_store_new_id(const char *label, char **id, mig_error *err);

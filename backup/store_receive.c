@@ -34,9 +34,10 @@ static bool copy(int from, int to, const char *from_name, const char *to_name, m
   return ok;
 }
 
-static bool verify(const char *path, const mig_observer *observer, char **id, mig_error *err) {
+static bool verify(const mig_store *s, const char *path, const mig_observer *observer, char **id, mig_error *err) {
   mig_archive *a = NULL;
-  bool ok = mig_archive_open(path, &a, err) && mig_archive_verify(a, observer, err);
+  bool ok = mig_archive_open(path, &a, err) && mig_archive_unlock(a, mig_store_key(s), err) &&
+            mig_archive_verify(a, observer, err);
   if (ok && !(*id = mig_strdup(mig_archive_contents(a)->id))) ok = mig_no_memory(err, "id");
   mig_archive_free(a);
   if (!ok && err && err->code == MIG_E_ARCHIVE) {
@@ -82,7 +83,7 @@ bool mig_store_receive(mig_store *s, int fd, bool keep, const mig_observer *obse
   if (ok) (void)flock(r->fd, LOCK_EX | LOCK_NB); /* tells mig_store_sweep that we live; not every file system has it */
   ok = ok && copy(fd, r->fd, "standard input", r->path, err);
   if (ok && fsync(r->fd) != 0) ok = mig_fail_errno(err, "cannot sync %s", r->path);
-  ok = ok && verify(r->path, observer, &own_id, err) && (!keep || publish(s, r, own_id, err));
+  ok = ok && verify(s, r->path, observer, &own_id, err) && (!keep || publish(s, r, own_id, err));
   mig_free(own_id);
   mig_free(final);
   mig_free(id);

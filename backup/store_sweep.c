@@ -40,5 +40,8 @@ bool mig_store_sweep(const mig_store *s, mig_error *err) {
 bool mig_store_remove(const mig_store *s, const mig_store_item *item, mig_error *err) {
   (void)s;
   if (unlink(item->path) != 0 && errno != ENOENT) return mig_fail_errno(err, "cannot remove %s", item->path);
+  char *signature = mig_strdup_printf("%s.sig", item->path); /* sign.h */
+  if (signature) unlink(signature);
+  mig_free(signature);
   return mig_fs_sync_folder_of(item->path, err);
 }

@@ -92,6 +92,7 @@ static void release(mig_cli *cli) {
     mig_free(hidden[i].value);
     hidden[i].value = NULL;
   }
+  mig_key_free(cli->key);
   mig_free(cli->only);
   mig_free(cli->as);
   mig_free(cli->meta);

@@ -34,6 +34,7 @@ struct mig_cli {
   char *config_path;
   bson_t *config;                                              /* mig.json; NULL when there is none */
   char *uri, *db, *dir, *store, *by, *log_file, *metrics_file; /* settled: flag > environment > mig.json > default */
+  mig_key *key;                                                /* for snapshots; NULL: none was given */
   bool json, quiet, verbose, color, progress_shown, terminal;
   int64_t progress_ms;
   int exit_code;     /* of a command that returned true */
@@ -74,6 +75,10 @@ bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_
 void mig_cli_metrics(mig_cli *cli, mig_engine *e);
 /* Fills *out with the settled settings, as mig_cli_open does; they point into cli. */
 bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err);
+/* key.c: the key for snapshots, from the options, the environment or mig.json; asks for a passphrase once. */
+char *mig_cli_setting(const mig_cli *cli, mig_option option, const char *variable, const char *key, bool is_path,
+                      const char *fallback); /* one setting; free with mig_free */
+bool mig_cli_key(mig_cli *cli, mig_error *err);
 /* Opens the engine with the settled settings. */
 bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err);
 

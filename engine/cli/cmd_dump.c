@@ -38,7 +38,8 @@ bool cmd_snapshot_import(mig_cli *cli, mig_error *err) {
   mig_cli_catch_signals();
   bool ok = mig_fs_make_folder(cli->store, 0700, err);
   char *real = ok ? realpath(cli->store, NULL) : NULL; /* the path that is told holds from anywhere */
-  ok = ok && mig_store_open(real ? real : cli->store, true, &store, err) && mig_store_sweep(store, err) &&
+  ok = ok && mig_cli_key(cli, err) && mig_store_open(real ? real : cli->store, true, &store, err) &&
+       mig_store_use_key(store, cli->key, err) && mig_store_sweep(store, err) &&
        mig_dump_import(&w, store, &o, &info, err);
   if (ok) cli_show_taken(cli, &info);
   if (!ok && err && err->code == MIG_E_INPUT && !err->hint[0])

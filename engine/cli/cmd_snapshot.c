@@ -5,6 +5,7 @@
 #include "cli/commands.h"
 
 #include "backup/archive_read.h"
+#include "backup/sign.h"
 #include "backup/store_receive.h"
 #include "run/emergency.h"
 
@@ -45,6 +46,8 @@ static bool check_output(mig_cli *cli, mig_error *err) {
   }
   if (cli->json)
     return mig_fail(err, MIG_E_USAGE, "--json and - exclude each other: standard output carries the snapshot");
+  if (cli->opt[OPT_SIGN_KEY])
+    return mig_fail(err, MIG_E_USAGE, "--sign-key and - exclude each other: a signature is a file of its own");
   if (!isatty(STDOUT_FILENO)) return true;
   mig_fail(err, MIG_E_USAGE, "a snapshot is not written to a terminal");
   return mig_hint(err, "mig snapshot create - > FILE.mig.tar, or | ssh ...");
@@ -54,7 +57,9 @@ bool cmd_snapshot_create(mig_cli *cli, mig_error *err) {
   mig_engine *e = NULL;
   mig_snapshot_info info = {0};
   mig_cli_catch_signals();
-  bool ok = check_output(cli, err) && mig_cli_open(cli, &e, err) && mig_emergency_snapshot(e, cli->only, &info, err);
+  bool ok = check_output(cli, err) && (!cli->opt[OPT_SIGN_KEY] || mig_sign_key_ok(cli->opt[OPT_SIGN_KEY], err)) &&
+            mig_cli_open(cli, &e, err) && mig_emergency_snapshot(e, cli->only, &info, err);
+  if (ok && cli->opt[OPT_SIGN_KEY]) ok = mig_sign_archive(info.path, cli->opt[OPT_SIGN_KEY], err);
   if (ok && cli->args[0])
     ok = send_away(cli, e, &info, err);
   else if (ok)
@@ -103,6 +108,13 @@ bool cli_open_snapshot(mig_cli *cli, const char *name, mig_archive **out, mig_er
   bool ok = mig_store_open(cli->store, false, &store, NULL);
   ok = ok ? mig_store_find(store, name, &path, err) : (path = mig_strdup(name)) != NULL;
   ok = ok && mig_archive_open(path, out, err);
+  /* what shows a snapshot needs no key; what reads its documents says which one is missing */
+  if (ok && mig_archive_contents(*out)->encryption.used) ok = mig_cli_key(cli, err);
+  if (ok && cli->key) ok = mig_archive_unlock(*out, cli->key, err);
+  if (!ok) {
+    mig_archive_free(*out);
+    *out = NULL;
+  }
   mig_free(path);
   mig_store_close(store);
   return ok;
@@ -154,11 +166,13 @@ bool cmd_snapshot_show(mig_cli *cli, mig_error *err) {
 bool cmd_snapshot_verify(mig_cli *cli, mig_error *err) {
   mig_observer observer = cli_observer(cli);
   int damaged = 0;
+  const char *signer = cli->opt[OPT_SIGNER];
   mig_error first = {0};
   for (int i = 0; i < cli->arg_count; i++) {
     mig_archive *a = NULL;
     mig_error local = {0};
-    bool good = cli_open_snapshot(cli, cli->args[i], &a, &local) && mig_archive_verify(a, &observer, &local);
+    const bool whole = cli_open_snapshot(cli, cli->args[i], &a, &local) && mig_archive_verify(a, &observer, &local);
+    const bool good = whole && (!signer || mig_sign_check(a, signer, &local));
     bson_t *line =
         BCON_NEW("snapshot", BCON_UTF8(cli->args[i]), "good", BCON_BOOL(good), "what", BCON_UTF8(local.what));
     cli_json(cli, line);
@@ -166,7 +180,8 @@ bool cmd_snapshot_verify(mig_cli *cli, mig_error *err) {
     if (good)
       cli_print(cli, "%sgood%s     %s\n", cli_color(cli, "green"), cli_color(cli, "off"), cli->args[i]);
     else
-      cli_print(cli, "%sDAMAGED%s  %s: %s\n", cli_color(cli, "red"), cli_color(cli, "off"), cli->args[i], local.what);
+      cli_print(cli, "%s%-8s%s %s: %s\n", cli_color(cli, "red"), whole ? "REFUSED" : "DAMAGED", cli_color(cli, "off"),
+                cli->args[i], local.what);
     if (!good && damaged++ == 0) first = local;
     mig_archive_free(a);
   }

@@ -10,8 +10,19 @@
 
 #define MOST_LEASE_MINUTES (366 * 24 * 60)
 
-static const char *const keys[] = {
-    "uri", "db", "dir", "store", "by", "logFile", "metricsFile", "txnMaxDocuments", "leaseMinutes", "logMaxMiB", NULL};
+static const char *const keys[] = {"uri",
+                                   "db",
+                                   "dir",
+                                   "store",
+                                   "by",
+                                   "keyFile",
+                                   "passphraseFile",
+                                   "logFile",
+                                   "metricsFile",
+                                   "txnMaxDocuments",
+                                   "leaseMinutes",
+                                   "logMaxMiB",
+                                   NULL};
 
 static bool is_number(const char *key) {
   return strcmp(key, "txnMaxDocuments") == 0 || strcmp(key, "leaseMinutes") == 0 || strcmp(key, "logMaxMiB") == 0;
@@ -43,9 +54,9 @@ static bool known_keys(const char *path, const bson_t *config, mig_error *err) {
     if (known) continue;
     const char *near = mig_name_nearest(key, keys);
     mig_fail(err, MIG_E_USAGE, "%s: unknown setting \"%s\"", path, key);
-    return near
-               ? mig_hint(err, "did you mean \"%s\"?", near)
-               : mig_hint(err, "known: uri db dir store by logFile metricsFile txnMaxDocuments leaseMinutes logMaxMiB");
+    return near ? mig_hint(err, "did you mean \"%s\"?", near)
+                : mig_hint(err, "known: uri db dir store by keyFile passphraseFile logFile metricsFile txnMaxDocuments "
+                                "leaseMinutes logMaxMiB");
   }
   return true;
 }
@@ -88,8 +99,8 @@ static char *from_config(const mig_cli *cli, const char *key, bool is_path) {
   return mig_strdup_printf("%.*s%s", (int)(slash - cli->config_path + 1), cli->config_path, value);
 }
 
-static char *settle_one(const mig_cli *cli, mig_option option, const char *variable, const char *key, bool is_path,
-                        const char *fallback) {
+char *mig_cli_setting(const mig_cli *cli, mig_option option, const char *variable, const char *key, bool is_path,
+                      const char *fallback) {
   const char *environment = getenv(variable);
   if (cli->opt[option]) return mig_strdup(cli->opt[option]);
   if (environment && *environment) return mig_strdup(environment);
@@ -99,13 +110,13 @@ static char *settle_one(const mig_cli *cli, mig_option option, const char *varia
 
 bool mig_cli_settle(mig_cli *cli, mig_error *err) {
   if (!load_config(cli, err)) return false;
-  cli->uri = settle_one(cli, OPT_URI, "MIG_URI", "uri", false, NULL);
-  cli->db = settle_one(cli, OPT_DB, "MIG_DB", "db", false, NULL);
-  cli->dir = settle_one(cli, OPT_DIR, "MIG_DIR", "dir", true, "migrations");
-  cli->store = settle_one(cli, OPT_STORE, "MIG_STORE", "store", true, "snapshots");
-  cli->by = settle_one(cli, OPT_BY, "MIG_BY", "by", false, NULL);
-  cli->log_file = settle_one(cli, OPT_LOG_FILE, "MIG_LOG_FILE", "logFile", true, "migration-execution.log");
-  cli->metrics_file = settle_one(cli, OPT_METRICS_FILE, "MIG_METRICS_FILE", "metricsFile", true, NULL);
+  cli->uri = mig_cli_setting(cli, OPT_URI, "MIG_URI", "uri", false, NULL);
+  cli->db = mig_cli_setting(cli, OPT_DB, "MIG_DB", "db", false, NULL);
+  cli->dir = mig_cli_setting(cli, OPT_DIR, "MIG_DIR", "dir", true, "migrations");
+  cli->store = mig_cli_setting(cli, OPT_STORE, "MIG_STORE", "store", true, "snapshots");
+  cli->by = mig_cli_setting(cli, OPT_BY, "MIG_BY", "by", false, NULL);
+  cli->log_file = mig_cli_setting(cli, OPT_LOG_FILE, "MIG_LOG_FILE", "logFile", true, "migration-execution.log");
+  cli->metrics_file = mig_cli_setting(cli, OPT_METRICS_FILE, "MIG_METRICS_FILE", "metricsFile", true, NULL);
   return (cli->dir && cli->store && cli->log_file) || mig_no_memory(err, "settings");
 }
 
@@ -152,5 +163,9 @@ bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err) {
 bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err) {
   mig_settings settings;
   *out = NULL;
-  return mig_cli_settings(cli, &settings, err) && mig_open(&settings, out, err);
+  if (!mig_cli_settings(cli, &settings, err) || !mig_cli_key(cli, err) || !mig_open(&settings, out, err)) return false;
+  if (mig_engine_use_key(*out, cli->key, err)) return true;
+  mig_close(*out);
+  *out = NULL;
+  return false;
 }

@@ -18,6 +18,9 @@
   X(QUIET, "quiet", NULL, "no progress and no notes on stderr")                                                        \
   X(VERBOSE, "verbose", NULL, "more notes on stderr")                                                                  \
   X(HELP, "help", NULL, "what a command does and takes")                                                               \
+  X(KEY_FILE, "key-file", "FILE", "encrypts new snapshots and reads encrypted ones (MIG_KEY_FILE)")                    \
+  X(PASSPHRASE_FILE, "passphrase-file", "FILE", "the same by the passphrase in its first line (MIG_PASSPHRASE_FILE)")  \
+  X(PASSPHRASE, "passphrase", NULL, "the same by a passphrase, asked for on the terminal")                             \
   X(VERSION, "version", NULL, "the version")                                                                           \
   X(TO, "to", "NAME", "up to (down: back to) this migration or version")                                               \
   X(STEPS, "steps", "N", "at most N migrations")                                                                       \
@@ -54,6 +57,8 @@
   X(AS, "as", "DB.COLL=DB.COLL", "put this collection beside the original, under a new name; may be repeated")         \
   X(REPLACE, "replace", NULL, "with --as: also where a collection of that name is there")                              \
   X(NO_INDEXES, "no-indexes", NULL, "leave indexes as they are, build none")                                           \
+  X(SIGN_KEY, "sign-key", "FILE", "also sign it with this private key (Ed25519, PEM)")                                 \
+  X(SIGNER, "signer", "FILE", "it must be signed by the holder of this public key (Ed25519, PEM)")                     \
   X(DOCUMENTS, "documents", NULL, "show each document that differs, in both forms")                                    \
   X(STRICT, "strict", NULL, "warnings count, too")                                                                     \
   X(GITHUB, "github", NULL, "as annotations of GitHub Actions")                                                        \
@@ -70,6 +75,8 @@ typedef enum mig_option {
 #undef MIG_OPTION_ID
       OPT_COUNT
 } mig_option;
+
+_Static_assert(OPT_COUNT <= 64, "the options of a command are bits of one number");
 
 #define OPT_GENERAL_LAST OPT_VERSION
 #define OPT_BIT(id)      (1ull << OPT_##id)

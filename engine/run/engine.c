@@ -81,6 +81,21 @@ static bool reconnect_if_retryable(mig_engine *e, mig_error *err) {
   return true;
 }
 
+static bool load_key(mig_engine *e, const mig_settings *s, mig_error *err) {
+  e->settings.key_file = e->settings.passphrase_file = NULL; /* the key is loaded: the names are not kept */
+  if (s->key_file && s->passphrase_file)
+    return mig_fail(err, MIG_E_USAGE, "either a key file or a passphrase, not both");
+  if (s->key_file) return mig_key_from_file(s->key_file, &e->key, err);
+  return !s->passphrase_file || mig_key_from_passphrase_file(s->passphrase_file, &e->key, err);
+}
+
+bool mig_engine_use_key(mig_engine *e, const mig_key *key, mig_error *err) {
+  mig_key_free(e->key);
+  e->key = mig_key_copy(key);
+  if (key && !e->key) return mig_no_memory(err, "key");
+  return !e->store || mig_store_use_key(e->store, e->key, err);
+}
+
 bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
   *out = NULL;
   mig_engine *e = mig_alloc(sizeof *e);
@@ -90,9 +105,9 @@ bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
                                   .connect_timeout_ms = settings->patience_ms,
                                   .selection_timeout_ms = settings->patience_ms,
                                   .socket_timeout_ms = settings->patience_ms};
-  bool ok = copy_settings(settings, &e->settings, err) && read_metadata(e, err) && mig_watch_open(e, err) &&
-            mig_db_open(&options, &e->db, err) && mig_caps_probe(e->db, MIG_PROBE_READ, &e->caps, err) &&
-            reconnect_if_retryable(e, err);
+  bool ok = copy_settings(settings, &e->settings, err) && load_key(e, settings, err) && read_metadata(e, err) &&
+            mig_watch_open(e, err) && mig_db_open(&options, &e->db, err) &&
+            mig_caps_probe(e->db, MIG_PROBE_READ, &e->caps, err) && reconnect_if_retryable(e, err);
   if (!ok) {
     mig_close(e);
     return false;
@@ -114,6 +129,7 @@ void mig_close(mig_engine *e) {
   mig_watch_close(e);
   mig_folder_free(e->folder);
   mig_store_close(e->store);
+  mig_key_free(e->key);
   mig_db_close(e->db);
   if (e->metadata) bson_destroy(e->metadata);
   mig_free((char *)(uintptr_t)e->settings.migrations);
@@ -141,7 +157,8 @@ bool mig_engine_store(mig_engine *e, mig_error *err) {
   if (!mig_fs_make_folder(e->settings.store, 0700, err)) return false;
   /* paths of snapshots go into the ledger: they must hold wherever recovery is started from */
   char *real = realpath(e->settings.store, NULL);
-  bool ok = real ? mig_store_open(real, true, &e->store, err) && mig_store_sweep(e->store, err)
+  bool ok = real ? mig_store_open(real, true, &e->store, err) && mig_store_use_key(e->store, e->key, err) &&
+                       mig_store_sweep(e->store, err)
                  : mig_fail_errno(err, "cannot use the store %s", e->settings.store);
   free(real);
   return ok;

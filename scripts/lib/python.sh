@@ -2,12 +2,12 @@
 #
 # python.sh - the Pythons of tests and servers
 #
-#     python=$(test_venv)        a Python with pymongo, pytest and schemathesis, installed once into the cache
+#     python=$(test_venv)        a Python with pymongo, pytest, schemathesis and cryptography, installed once into the cache
 #     python=$(modern_python)    Python 3.13 or newer of this machine, or nothing
 #
 # Run pytest as "$python" -m pytest.
 
-TEST_PACKAGES=(pip==26.3 pymongo==4.20.0 pytest==9.2.0 PyYAML==6.0.3 schemathesis==4.32.5)
+TEST_PACKAGES=(pip==26.3 pymongo==4.20.0 pytest==9.2.0 PyYAML==6.0.3 schemathesis==4.32.5 cryptography==50.0.2)
 
 test_venv() {
   local base name
@@ -29,7 +29,7 @@ venv_python() {
   command -v python3
 }
 
-venv_works() { "$1/bin/python" -c 'import pymongo, pytest, schemathesis, yaml' 2>/dev/null; }
+venv_works() { "$1/bin/python" -c 'import pymongo, pytest, schemathesis, yaml, cryptography' 2>/dev/null; }
 
 venv_build() {
   local temp=$1 final=$2

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """A second reader of snapshot format 1, after docs/snapshot-format.md and without a line of mig: it keeps that page honest.
 
-usage: read_snapshot.py FILE...     verifies each file; prints a line a file, exit 1 if one is refused
+usage: read_snapshot.py [--key-file FILE | --passphrase-file FILE] [--extract FOLDER] FILE...
+       verifies each file; prints a line a file, exit 1 if one is refused; --extract also writes the documents of each
+       collection, decrypted and unpacked, to FOLDER/<db>.<collection>.bson (names as they are encoded)
 
-Needs Python 3.8 and the zstd program. It is for tests: it reads whole files into memory.
+Needs Python 3.8 and the zstd program; for encrypted archives also the package "cryptography". It is for tests: it reads whole files into memory.
 """
-import base64, hashlib, json, re, struct, subprocess, sys, tarfile, urllib.parse
+import base64, hashlib, hmac, json, re, struct, subprocess, sys, tarfile, urllib.parse
 
 DOCUMENT_MAX = (16 << 20) + (16 << 10)
 CHUNK_MAX = 16 << 20
@@ -76,6 +78,43 @@ def unzstd(stored):
     return run.stdout
 
 
+def hkdf(secret, salt, info, size):
+    """RFC 5869, SHA-256."""
+    extracted = hmac.new(salt or bytes(32), secret, "sha256").digest()
+    out = block = b""
+    for n in range(1, size // 32 + 2):
+        block = hmac.new(extracted, block + info + bytes([n]), "sha256").digest()
+        out += block
+    return out[:size]
+
+
+class Secret:
+    """A key file's bytes, or a passphrase's."""
+
+    def __init__(self, key=None, passphrase=None):
+        self.key, self.passphrase = key, passphrase
+
+    def chunk_key(self, e):
+        salt = bytes.fromhex(e["salt"])
+        if e["kdf"] == "scrypt":
+            need(self.passphrase is not None, "needs a passphrase")
+            master = hashlib.scrypt(self.passphrase, salt=salt, n=e["n"], r=e["r"], p=e["p"], maxmem=300 << 20, dklen=32)
+        else:
+            need(e["kdf"] == "HKDF-SHA256" and self.key is not None, "needs a key file")
+            master = hkdf(self.key, salt, b"mig master 1", 32)
+        need(hmac.compare_digest(hkdf(master, b"", b"mig check 1", 16).hex(), e["check"]), "wrong key")
+        return hkdf(master, b"", b"mig chunks 1", 32)
+
+
+def unseal(key, archive_id, member, stored):
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    try:
+        return AESGCM(key).decrypt(stored[:12], stored[12:], f"mig chunk 1\n{archive_id}\n{member}\n".encode())
+    except InvalidTag:
+        raise Bad("an encrypted chunk was altered, or is not of this place")
+
+
 def digest(manifest):
     lines = []
     for c in manifest["collections"]:
@@ -110,18 +149,18 @@ def members(path, data):
     return out
 
 
-def check_chunk(k, stored):
+def check_chunk(k, stored, encrypted):
     need(stored[:4] == b"\x28\xB5\x2F\xFD" and stored[4] & 4, "not a zstd frame with a checksum")
     raw = unzstd(stored)
     need(len(raw) == k["rawBytes"] and sha(raw) == k["rawSha256"], "raw size or hash")
     docs = list(documents(raw))
     need(len(docs) == k["documents"] and (len(raw) <= CHUNK_MAX or len(docs) == 1), "number of documents")
-    need(base64.b64decode(k["firstBson"]) == id_of(docs[0]) and base64.b64decode(k["lastBson"]) == id_of(docs[-1]),
-         "first or last _id")
+    ends = [pack([]), pack([])] if encrypted else [id_of(docs[0]), id_of(docs[-1])]
+    need([base64.b64decode(k["firstBson"]), base64.b64decode(k["lastBson"])] == ends, "first or last _id")
     return raw
 
 
-def verify(path):
+def verify(path, secret=Secret(), extract=None):
     data = open(path, "rb").read()
     try:
         found = members(path, data)
@@ -135,7 +174,10 @@ def verify(path):
     digits = offset + tail.start(2)
     need(sha(data[:digits] + b"0" * 64 + data[digits + 64:]) == tail[2].decode(), "archiveSha256")
     m = json.loads(text)
-    need(m["format"] == 1 and m["features"] == [], "format")
+    need(m["format"] == 1 and m["features"] in ([], ["encryption"]), "format")
+    encrypted = m["features"] == ["encryption"]
+    need(encrypted == ("encryption" in m) and (not encrypted or m["encryption"]["cipher"] == "AES-256-GCM"), "encryption")
+    key = secret.chunk_key(m["encryption"]) if encrypted else None
     need(m["digest"] == digest(m), "digest")
     prefix = urllib.parse.quote(m["database"], safe="%")
     listed = [(m["header"]["member"], m["header"])]
@@ -145,10 +187,14 @@ def verify(path):
         place = f'{prefix}/{c["collection"]}/'
         whole = hashlib.sha256()
         for n, k in enumerate(c["chunks"]):
-            need(k["member"] == f"{place}{n:06d}.bson.zst", "a chunk's name")
+            need(k["member"] == f"{place}{n:06d}.bson.zst" + (".aes" if encrypted else ""), "a chunk's name")
             stored = data[k["offset"]:k["offset"] + k["storedBytes"]]
             need(sha(stored) == k["sha256"], "a chunk's hash")
-            whole.update(check_chunk(k, stored))
+            frame = unseal(key, m["id"], k["member"], stored) if encrypted else stored
+            raw = check_chunk(k, frame, encrypted)
+            whole.update(raw)
+            if extract:
+                open(f'{extract}/{m["database"]}.{c["collection"]}.bson', "ab" if n else "wb").write(raw)
             listed.append((k["member"], {"offset": k["offset"], "bytes": k["storedBytes"], "sha256": k["sha256"]}))
         need(c["holds"] != "documents" or whole.hexdigest() == c["sha256"], "a collection's hash")
         need(sum(k["documents"] for k in c["chunks"]) == c["documents"], "a collection's documents")
@@ -166,10 +212,16 @@ def verify(path):
 
 
 def main():
-    worst = 0
-    for path in sys.argv[1:]:
+    worst, args, secret, extract = 0, sys.argv[1:], Secret(), None
+    while args and args[0].startswith("--"):
+        option, value, args = args[0], args[1], args[2:]
+        if option == "--key-file": secret = Secret(key=open(value, "rb").read())
+        elif option == "--passphrase-file": secret = Secret(passphrase=open(value, "rb").read().split(b"\n")[0])
+        elif option == "--extract": extract = value
+        else: sys.exit(f"unknown option {option}")
+    for path in args:
         try:
-            m = verify(path)
+            m = verify(path, secret, extract)
             print(f'{path}: good, {m["documents"]} documents, digest {m["digest"]}')
         except (Bad, KeyError, TypeError, ValueError) as e:
             print(f"{path}: refused: {type(e).__name__}: {e}")

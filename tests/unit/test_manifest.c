@@ -24,7 +24,7 @@ static bson_t *id_of(int32_t n) {
 
 static void add_chunk(mig_manifest *m, mig_collection_entry *c, size_t n, uint64_t *offset) {
   mig_chunk *k = &c->chunks[n];
-  *k = (mig_chunk){.member = mig_member_of_chunk(m->database, c->name, n),
+  *k = (mig_chunk){.member = mig_member_of_chunk(m, c->name, n),
                    .offset = *offset,
                    .stored_bytes = 60,
                    .raw_bytes = 100,
@@ -99,7 +99,7 @@ static void what_is_written_is_read_again(void **state) {
   for (size_t i = 0; i < 3; i++) {
     mig_collection_entry *c = &m->collections[i];
     if (c->metadata_member) set(&c->metadata_member, mig_member_of_metadata(m->database, c->name));
-    for (size_t n = 0; n < c->chunk_count; n++) set(&c->chunks[n].member, mig_member_of_chunk(m->database, c->name, n));
+    for (size_t n = 0; n < c->chunk_count; n++) set(&c->chunks[n].member, mig_member_of_chunk(m, c->name, n));
   }
   assert_true(mig_manifest_seal(m, &err));
   mig_buf text = text_of(m);

@@ -1,0 +1,203 @@
+#include "backup/crypt.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include <string.h>
+
+#include "backup/crypt_key.h"
+
+#define KEY_BYTES   32u
+#define NONCE_BYTES 12u
+#define TAG_BYTES   16u
+#define SALT_BYTES  16u
+#define SCRYPT_N    32768u
+#define SCRYPT_R    8u
+#define SCRYPT_P    3u
+#define SCRYPT_MOST (256u << 20) /* memory that an archive may make us use */
+
+struct mig_crypt {
+  uint8_t key[KEY_BYTES];
+  char *id;
+};
+
+static bool failed(mig_error *err, const char *what) {
+  mig_fail(err, MIG_E_UNSUPPORTED, "%s failed", what);
+  return mig_why(err, "libcrypto refuses it; a FIPS or other policy may forbid it");
+}
+
+static bool hkdf(const uint8_t *secret, size_t size, const uint8_t *salt, size_t salt_size, const char *info,
+                 uint8_t *out, size_t out_size, mig_error *err) {
+  char digest[] = "SHA256";
+  EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+  EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
+  const OSSL_PARAM params[] = {
+      OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret, size),
+      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)salt, salt_size),
+      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)info, strlen(info)),
+      OSSL_PARAM_construct_end()};
+  const bool ok = ctx && EVP_KDF_derive(ctx, out, out_size, params) == 1;
+  EVP_KDF_CTX_free(ctx);
+  EVP_KDF_free(kdf);
+  return ok || failed(err, "HKDF-SHA256");
+}
+
+static void to_hex(const uint8_t *bytes, size_t size, char *hex) {
+  for (size_t i = 0; i < size; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+}
+
+static void from_hex(const char *hex, uint8_t *bytes, size_t size) {
+  for (size_t i = 0; i < size; i++) {
+    const char pair[3] = {hex[2 * i], hex[2 * i + 1], 0};
+    bytes[i] = (uint8_t)strtoul(pair, NULL, 16);
+  }
+}
+
+static bool is_hex(const char *text) {
+  return strlen(text) == MIG_CRYPT_HEX - 1 && strspn(text, "0123456789abcdef") == MIG_CRYPT_HEX - 1;
+}
+
+bool mig_encryption_ok(const mig_encryption *e) {
+  if (!is_hex(e->salt) || !is_hex(e->check)) return false;
+  if (!e->passphrase) return e->n == 0 && e->r == 0 && e->p == 0;
+  const bool power_of_two = e->n >= 2 && (e->n & (e->n - 1)) == 0;
+  return power_of_two && e->n <= (1u << 20) && e->r >= 1 && e->r <= 32 && e->p >= 1 && e->p <= 16 &&
+         128 * e->n * e->r <= SCRYPT_MOST;
+}
+
+/* The key of the chunks and the check value, from the secret and the salt. */
+static bool derive(const mig_key *key, const mig_encryption *e, uint8_t chunks[KEY_BYTES], char check[MIG_CRYPT_HEX],
+                   mig_error *err) {
+  uint8_t salt[SALT_BYTES], master[KEY_BYTES], value[SALT_BYTES];
+  from_hex(e->salt, salt, sizeof salt);
+  bool ok = true;
+  if (!e->passphrase)
+    ok = hkdf(key->bytes, key->size, salt, sizeof salt, "mig master 1", master, sizeof master, err);
+  else if (EVP_PBE_scrypt((const char *)key->bytes, key->size, salt, sizeof salt, e->n, e->r, e->p,
+                          SCRYPT_MOST + (1u << 20), master, sizeof master) != 1)
+    ok = failed(err, "scrypt");
+  ok = ok && hkdf(master, sizeof master, salt, 0, "mig chunks 1", chunks, KEY_BYTES, err) &&
+       hkdf(master, sizeof master, salt, 0, "mig check 1", value, sizeof value, err);
+  if (ok) to_hex(value, sizeof value, check);
+  OPENSSL_cleanse(master, sizeof master);
+  return ok;
+}
+
+static bool make(const char *id, mig_crypt **out, mig_error *err) {
+  mig_crypt *c = mig_alloc(sizeof *c);
+  if (c) c->id = mig_strdup(id);
+  if (!c || !c->id) {
+    mig_crypt_free(c);
+    return mig_no_memory(err, "encryption");
+  }
+  *out = c;
+  return true;
+}
+
+bool mig_crypt_new(const mig_key *key, const char *id, mig_encryption *out, mig_crypt **crypt, mig_error *err) {
+  uint8_t salt[SALT_BYTES];
+  *crypt = NULL;
+  *out = (mig_encryption){.used = true, .passphrase = key->passphrase};
+  if (key->passphrase) out->n = SCRYPT_N, out->r = SCRYPT_R, out->p = SCRYPT_P;
+  if (RAND_bytes(salt, sizeof salt) != 1) return failed(err, "the random number generator");
+  to_hex(salt, sizeof salt, out->salt);
+  if (!make(id, crypt, err)) return false;
+  if (derive(key, out, (*crypt)->key, out->check, err)) return true;
+  mig_crypt_free(*crypt);
+  *crypt = NULL;
+  return false;
+}
+
+static bool needs_key(const char *id, bool passphrase, mig_error *err) {
+  mig_fail(err, MIG_E_USAGE, "the snapshot %s is encrypted", id);
+  mig_why(err, passphrase ? "it needs a passphrase, and none was given" : "it needs a key file, and none was given");
+  return mig_hint(err, passphrase ? "--passphrase asks for it; or --passphrase-file FILE (MIG_PASSPHRASE_FILE)"
+                                  : "give it by --key-file FILE or MIG_KEY_FILE");
+}
+
+bool mig_crypt_open(const mig_key *key, const char *id, const mig_encryption *e, mig_crypt **crypt, mig_error *err) {
+  char check[MIG_CRYPT_HEX] = "";
+  *crypt = NULL;
+  if (!key || key->passphrase != e->passphrase) return needs_key(id, e->passphrase, err);
+  if (!make(id, crypt, err)) return false;
+  bool ok = derive(key, e, (*crypt)->key, check, err);
+  if (ok && CRYPTO_memcmp(check, e->check, MIG_CRYPT_HEX - 1) != 0) {
+    ok = mig_fail(err, MIG_E_ARCHIVE, "this is not the %s of the snapshot %s", key->passphrase ? "passphrase" : "key",
+                  id);
+    mig_why(err, "the check value that it gives is not the one in the manifest");
+    mig_hint(err, "nothing was read; try the key that was used when the snapshot was taken");
+  }
+  if (ok) return true;
+  mig_crypt_free(*crypt);
+  *crypt = NULL;
+  return false;
+}
+
+void mig_crypt_free(mig_crypt *c) {
+  if (!c) return;
+  OPENSSL_cleanse(c->key, sizeof c->key);
+  mig_free(c->id);
+  mig_free(c);
+}
+
+/* What is authenticated besides the data: archive and place. */
+static bool add_place(EVP_CIPHER_CTX *ctx, const mig_crypt *c, const char *member) {
+  const char *const parts[] = {"mig chunk 1\n", c->id, "\n", member, "\n"};
+  int n = 0;
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    if (EVP_CipherUpdate(ctx, NULL, &n, (const unsigned char *)parts[i], (int)strlen(parts[i])) != 1) return false;
+  return true;
+}
+
+static EVP_CIPHER_CTX *start(const mig_crypt *c, const char *member, const uint8_t *nonce, bool seals) {
+  EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+  if (ctx && EVP_CipherInit_ex2(ctx, EVP_aes_256_gcm(), c->key, nonce, seals ? 1 : 0, NULL) == 1 &&
+      add_place(ctx, c, member))
+    return ctx;
+  EVP_CIPHER_CTX_free(ctx);
+  return NULL;
+}
+
+bool mig_crypt_seal(const mig_crypt *c, const char *member, const void *data, size_t size, mig_buf *out,
+                    mig_error *err) {
+  mig_buf_clear(out);
+  if (!mig_buf_reserve(out, size + MIG_SEAL_OVERHEAD, err)) return false;
+  uint8_t *nonce = out->data, *text = nonce + NONCE_BYTES;
+  int n = 0, rest = 0;
+  if (RAND_bytes(nonce, (int)NONCE_BYTES) != 1) return failed(err, "the random number generator");
+  EVP_CIPHER_CTX *ctx = start(c, member, nonce, true);
+  const bool ok = ctx && EVP_CipherUpdate(ctx, text, &n, data, (int)size) == 1 &&
+                  EVP_CipherFinal_ex(ctx, text + n, &rest) == 1 &&
+                  EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, (int)TAG_BYTES, text + size) == 1;
+  EVP_CIPHER_CTX_free(ctx);
+  if (ok) out->size = size + MIG_SEAL_OVERHEAD;
+  return ok || failed(err, "AES-256-GCM");
+}
+
+bool mig_crypt_unseal(const mig_crypt *c, const char *member, const void *data, size_t size, mig_buf *out,
+                      mig_error *err) {
+  mig_buf_clear(out);
+  if (size < MIG_SEAL_OVERHEAD) return mig_fail(err, MIG_E_ARCHIVE, "%s is too short to be encrypted", member);
+  const size_t plain = size - MIG_SEAL_OVERHEAD;
+  const uint8_t *nonce = data, *text = nonce + NONCE_BYTES;
+  uint8_t tag[TAG_BYTES];
+  int n = 0, rest = 0;
+  if (!mig_buf_reserve(out, plain + 1, err)) return false;
+  memcpy(tag, text + plain, TAG_BYTES);
+  EVP_CIPHER_CTX *ctx = start(c, member, nonce, false);
+  const bool ok = ctx && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, (int)TAG_BYTES, tag) == 1 &&
+                  EVP_CipherUpdate(ctx, out->data, &n, text, (int)plain) == 1 &&
+                  EVP_CipherFinal_ex(ctx, out->data + n, &rest) == 1;
+  EVP_CIPHER_CTX_free(ctx);
+  if (ok) {
+    out->size = plain;
+    return true;
+  }
+  mig_fail(err, MIG_E_ARCHIVE, "%s was altered, or is not of this place", member);
+  mig_why(err, "the key is the right one, but the chunk's authentication tag does not fit");
+  return mig_hint(err, "nothing was taken from it; use another copy of the snapshot");
+}

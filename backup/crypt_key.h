@@ -1,0 +1,15 @@
+/*
+ * crypt_key.h - the inside of a key; for crypt.c and crypt_key.c only
+ */
+#ifndef MIG_BACKUP_CRYPT_KEY_H
+#define MIG_BACKUP_CRYPT_KEY_H
+
+#include "backup/crypt.h"
+
+struct mig_key {
+  bool passphrase;
+  size_t size;
+  uint8_t bytes[MIG_KEY_FILE_MAX];
+};
+
+#endif

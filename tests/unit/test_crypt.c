@@ -1,0 +1,232 @@
+/* Encryption of chunks: what it binds, and that every kind of wrong is told apart. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "archive_fixture.h"
+#include "backup/crypt.h"
+
+#define CHECK(call, err)                                                                                               \
+  do {                                                                                                                 \
+    if (!(call)) fail_msg("%s: %s (%s)", #call, (err).what, (err).why);                                                \
+  } while (0)
+
+static mig_key *passphrase(const char *text) {
+  mig_key *key = NULL;
+  mig_error err;
+  CHECK(mig_key_from_passphrase(text, strlen(text), &key, &err), err);
+  return key;
+}
+
+static mig_key *key_file(const char *text, unsigned mode, mig_error *err) {
+  char path[] = "/tmp/mig-key-XXXXXX", command[100];
+  mig_key *key = NULL;
+  int fd = mkstemp(path);
+  FILE *f = fdopen(fd, "w");
+  fputs(text, f);
+  fclose(f);
+  snprintf(command, sizeof command, "chmod %o %s", mode, path);
+  assert_int_equal(system(command), 0);
+  mig_key_from_file(path, &key, err);
+  remove(path);
+  return key;
+}
+
+#define LONG_ENOUGH "0123456789abcdef0123456789abcdef"
+
+static void sealed_chunks_open_only_in_their_place(void **state) {
+  (void)state;
+  mig_error err;
+  mig_encryption e;
+  mig_crypt *c = NULL, *again = NULL, *other = NULL;
+  mig_key *key = key_file(LONG_ENOUGH, 0600, &err);
+  mig_buf sealed = MIG_BUF(1000), twice = MIG_BUF(1000), plain = MIG_BUF(1000);
+  CHECK(mig_crypt_new(key, "id-1", &e, &c, &err), err);
+  assert_true(e.used && !e.passphrase && mig_encryption_ok(&e));
+  CHECK(mig_crypt_seal(c, "app/users/000000.bson.zst.aes", "the text", 8, &sealed, &err), err);
+  CHECK(mig_crypt_seal(c, "app/users/000000.bson.zst.aes", "the text", 8, &twice, &err), err);
+  assert_int_equal(sealed.size, 8 + MIG_SEAL_OVERHEAD);
+  assert_memory_not_equal(sealed.data, twice.data, sealed.size); /* never the same nonce */
+  CHECK(mig_crypt_open(key, "id-1", &e, &again, &err), err);
+  CHECK(mig_crypt_unseal(again, "app/users/000000.bson.zst.aes", sealed.data, sealed.size, &plain, &err), err);
+  assert_int_equal(plain.size, 8);
+  assert_memory_equal(plain.data, "the text", 8);
+  assert_false(mig_crypt_unseal(again, "app/users/000001.bson.zst.aes", sealed.data, sealed.size, &plain, &err));
+  CHECK(mig_crypt_open(key, "id-2", &e, &other, &err), err); /* the same salt in a manifest with another id */
+  assert_false(mig_crypt_unseal(other, "app/users/000000.bson.zst.aes", sealed.data, sealed.size, &plain, &err));
+  for (size_t i = 0; i < sealed.size; i++) {
+    sealed.data[i] ^= 1;
+    if (mig_crypt_unseal(again, "app/users/000000.bson.zst.aes", sealed.data, sealed.size, &plain, &err))
+      fail_msg("byte %zu was changed and nobody saw it", i);
+    assert_int_equal(err.code, MIG_E_ARCHIVE);
+    sealed.data[i] ^= 1;
+  }
+  for (size_t n = 0; n < sealed.size; n++)
+    assert_false(mig_crypt_unseal(again, "app/users/000000.bson.zst.aes", sealed.data, n, &plain, &err));
+  mig_buf_free(&sealed);
+  mig_buf_free(&twice);
+  mig_buf_free(&plain);
+  mig_crypt_free(c);
+  mig_crypt_free(again);
+  mig_crypt_free(other);
+  mig_key_free(key);
+}
+
+static void a_wrong_key_is_told_from_a_missing_one(void **state) {
+  (void)state;
+  mig_error err;
+  mig_encryption e;
+  mig_crypt *c = NULL, *none = NULL;
+  mig_key *right = passphrase("correct horse"), *wrong = passphrase("correct house"),
+          *file = key_file(LONG_ENOUGH, 0600, &err);
+  CHECK(mig_crypt_new(right, "id", &e, &c, &err), err);
+  assert_true(e.passphrase && mig_encryption_ok(&e));
+  assert_false(mig_crypt_open(wrong, "id", &e, &none, &err));
+  assert_int_equal(err.code, MIG_E_ARCHIVE);
+  assert_non_null(strstr(err.what, "not the passphrase"));
+  assert_false(mig_crypt_open(NULL, "id", &e, &none, &err));
+  assert_int_equal(err.code, MIG_E_USAGE);
+  assert_non_null(strstr(err.why, "passphrase"));
+  assert_false(mig_crypt_open(file, "id", &e, &none, &err)); /* another kind of key */
+  assert_int_equal(err.code, MIG_E_USAGE);
+  assert_null(none);
+  mig_crypt_free(c);
+  mig_key_free(right);
+  mig_key_free(wrong);
+  mig_key_free(file);
+}
+
+static void keys_that_are_none_are_refused(void **state) {
+  (void)state;
+  mig_error err = {0};
+  mig_key *key = NULL;
+  assert_null(key_file("0123456789abcdef0123456789abcde", 0600, &err)); /* 31 bytes */
+  assert_int_equal(err.code, MIG_E_USAGE);
+  assert_null(key_file(LONG_ENOUGH, 0640, &err));
+  assert_non_null(strstr(err.hint, "chmod"));
+  assert_false(mig_key_from_file("/nowhere", &key, &err));
+  assert_int_equal(err.code, MIG_E_USAGE);
+  assert_false(mig_key_from_passphrase("", 0, &key, &err));
+  mig_key_free(NULL);
+  mig_crypt_free(NULL);
+}
+
+static void what_a_manifest_says_is_bounded(void **state) {
+  (void)state;
+  const char *salt = "000102030405060708090a0b0c0d0e0f";
+  mig_encryption e = {.used = true, .passphrase = true, .n = 32768, .r = 8, .p = 3};
+  strcpy(e.salt, salt);
+  strcpy(e.check, salt);
+  assert_true(mig_encryption_ok(&e));
+  e.n = 1u << 20; /* 1 GiB */
+  assert_false(mig_encryption_ok(&e));
+  e.n = 32767;
+  assert_false(mig_encryption_ok(&e));
+  e.n = 32768;
+  e.p = 1000;
+  assert_false(mig_encryption_ok(&e));
+  e.p = 3;
+  e.passphrase = false;
+  assert_false(mig_encryption_ok(&e));
+  e.n = e.r = e.p = 0;
+  assert_true(mig_encryption_ok(&e));
+  e.salt[0] = 'G';
+  assert_false(mig_encryption_ok(&e));
+}
+
+/* Made with Python's hashlib and hmac, as in tests/golden/read_snapshot.py. */
+static void fixed_vectors_stay_as_they_are(void **state) {
+  (void)state;
+  static const struct {
+    bool passphrase;
+    const char *secret, *check;
+  } vectors[] = {{false, LONG_ENOUGH, "0a09afef54df2dea4d14924f7b42639d"},
+                 {true, "correct horse", "c5a23f129b07ef85ad75b69024ec63cf"}};
+  for (size_t i = 0; i < 2; i++) {
+    mig_error err;
+    mig_crypt *c = NULL;
+    mig_encryption e = {.used = true, .passphrase = vectors[i].passphrase};
+    if (e.passphrase) e.n = 32768, e.r = 8, e.p = 3;
+    strcpy(e.salt, "000102030405060708090a0b0c0d0e0f");
+    strcpy(e.check, vectors[i].check);
+    mig_key *key = e.passphrase ? passphrase(vectors[i].secret) : key_file(vectors[i].secret, 0600, &err);
+    CHECK(mig_crypt_open(key, "id", &e, &c, &err), err);
+    mig_crypt_free(c);
+    mig_key_free(key);
+  }
+}
+
+static void check_documents(mig_archive *a, const char *collection, unsigned from, unsigned to) {
+  mig_archive_cursor *c = NULL;
+  mig_error err;
+  bson_t doc;
+  CHECK(mig_archive_documents(a, mig_manifest_find(mig_archive_contents(a), collection), 0, &c, &err), err);
+  for (unsigned n = from; n < to; n++) {
+    bson_t *want = fixture_document(n);
+    assert_int_equal(mig_archive_cursor_next(c, &doc, &err), MIG_ARCHIVE_DOC);
+    assert_int_equal(doc.len, want->len);
+    assert_memory_equal(bson_get_data(&doc), bson_get_data(want), want->len);
+    bson_destroy(want);
+  }
+  assert_int_equal(mig_archive_cursor_next(c, &doc, &err), MIG_ARCHIVE_END);
+  mig_archive_cursor_close(c);
+}
+
+/* The keys in git can be read by all: copied, with the mode that a key has. */
+static mig_key *golden_key(const char *folder, bool passphrase) {
+  char command[600], path[128];
+  mig_key *key = NULL;
+  mig_error err;
+  snprintf(path, sizeof path, "%s/key", folder);
+  snprintf(command, sizeof command, "install -m 600 '%s/golden/encrypted/%s' '%s'", MIG_TEST_SOURCE_DIR,
+           passphrase ? "passphrase.txt" : "key", path);
+  assert_int_equal(system(command), 0);
+  assert_true(passphrase ? mig_key_from_passphrase_file(path, &key, &err) : mig_key_from_file(path, &key, &err));
+  unlink(path);
+  return key;
+}
+
+static void encrypted_archives_are_read_for_ever(void **state) {
+  char folder[] = "/tmp/mig-crypt-XXXXXX";
+  mig_error err;
+  (void)state;
+  assert_non_null(mkdtemp(folder));
+  for (int passphrase = 0; passphrase < 2; passphrase++) {
+    char path[512];
+    mig_archive *a = NULL;
+    mig_key *key = golden_key(folder, passphrase), *other = golden_key(folder, !passphrase);
+    snprintf(path, sizeof path, "%s/golden/encrypted/format1-%s.mig.tar", MIG_TEST_SOURCE_DIR,
+             passphrase ? "passphrase" : "key-file");
+    assert_true(mig_archive_open(path, &a, &err)); /* the manifest is in the clear */
+    assert_false(mig_archive_verify(a, NULL, &err));
+    assert_int_equal(err.code, MIG_E_USAGE);
+    assert_false(mig_archive_unlock(a, other, &err));
+    assert_true(mig_archive_unlock(a, key, &err));
+    if (!mig_archive_verify(a, NULL, &err)) fixture_print(&err);
+    check_documents(a, "every type", 0, FIXTURE_DOCUMENTS);
+    check_documents(a, "capped", 3, 5);
+    assert_string_equal(mig_archive_contents(a)->digest,
+                        "37cb258eb3c8acce5b63ecfe5c5d986b1b49a48fd8a548f3168c4fcfff399306"); /* that of the clear one */
+    mig_archive_free(a);
+    mig_key_free(key);
+    mig_key_free(other);
+  }
+  rmdir(folder);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(sealed_chunks_open_only_in_their_place),
+      cmocka_unit_test(a_wrong_key_is_told_from_a_missing_one),
+      cmocka_unit_test(keys_that_are_none_are_refused),
+      cmocka_unit_test(what_a_manifest_says_is_bounded),
+      cmocka_unit_test(fixed_vectors_stay_as_they_are),
+      cmocka_unit_test(encrypted_archives_are_read_for_ever),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
