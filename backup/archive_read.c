@@ -125,6 +125,14 @@ bool mig_archive_unlock(mig_archive *a, const mig_key *key, mig_error *err) {
   return mig_crypt_open(key, m->id, &m->encryption, &a->crypt, err) || mig_fail_at(err, "%s", a->path);
 }
 
+bool mig_archive_open_with(const char *path, const mig_key *key, mig_archive **out, mig_error *err) {
+  if (!mig_archive_open(path, out, err)) return false;
+  if (mig_archive_unlock(*out, key, err)) return true;
+  mig_archive_free(*out);
+  *out = NULL;
+  return false;
+}
+
 const mig_manifest *mig_archive_contents(const mig_archive *a) {
   return a->manifest;
 }

@@ -28,7 +28,10 @@ const mig_manifest *mig_archive_contents(const mig_archive *a);
 const char *mig_archive_path(const mig_archive *a);
 /* For an encrypted archive, before verify(): with no key, or another one, the error says so. Others need none. */
 bool mig_archive_unlock(mig_archive *a, const mig_key *key, mig_error *err);
+bool mig_archive_open_with(const char *path, const mig_key *key, mig_archive **out, mig_error *err); /* both */
 bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err);
+/* Whether the file is the one that was written, by its own sum and without a look into its chunks: needs no key. */
+bool mig_archive_check_sum(mig_archive *a, mig_error *err);
 /* The hash of the whole file, for comparing with the ledger's. After verify(), and for nothing: of the very bytes that
  * were verified. */
 bool mig_archive_sha256(mig_archive *a, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err);

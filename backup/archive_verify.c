@@ -203,6 +203,12 @@ bool mig_archive_read_back(mig_archive *a, char sha256[static MIG_SHA256_HEX], u
   return true;
 }
 
+bool mig_archive_check_sum(mig_archive *a, mig_error *err) {
+  char sha256[MIG_SHA256_HEX];
+  uint64_t bytes = 0;
+  return mig_archive_read_back(a, sha256, &bytes, err);
+}
+
 /* Without verify(): a plain sum of the open file. */
 static bool sum_file(mig_archive *a, char sha256[static MIG_SHA256_HEX], mig_error *err) {
   mig_hash *h = NULL;

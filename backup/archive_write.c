@@ -203,8 +203,7 @@ static bool write_manifest(mig_archive_writer *w, mig_error *err) {
 /* What is on the disk now, read by the reader that a restore will use. */
 static bool read_back(mig_archive_writer *w, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err) {
   mig_archive *a = NULL;
-  bool ok = mig_archive_open(w->partial, &a, err) && mig_archive_unlock(a, w->key, err) &&
-            mig_archive_read_back(a, sha256, bytes, err);
+  bool ok = mig_archive_open_with(w->partial, w->key, &a, err) && mig_archive_read_back(a, sha256, bytes, err);
   if (ok && strcmp(mig_archive_contents(a)->archive_sha256, w->manifest->archive_sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s holds another archive than the one written", w->partial);
   if (!ok) {

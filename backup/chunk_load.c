@@ -148,7 +148,9 @@ bool mig_chunk_load(mig_chunk_reader *r, int fd, const char *path, const mig_chu
   if (!sum_is(r, &r->stored, k->sha256)) return damaged(path, k, "its SHA-256 is not the manifest's", err);
   if (r->crypt && !mig_crypt_unseal(r->crypt, k->member, r->stored.data, r->stored.size, &r->opened, err))
     return mig_fail_at(err, "%s", path);
-  if (!unpack(r, path, k, err)) return false;
+  const bool unpacked = unpack(r, path, k, err);
+  mig_chunk_buf_rest(&r->opened); /* not needed any more, and a large document is large enough twice */
+  if (!unpacked) return false;
   if (r->loaded_before) return true;
   if (!sum_is(r, &r->raw, k->raw_sha256)) return damaged(path, k, "its unpacked SHA-256 is not the manifest's", err);
   return check_documents(r, path, k, err);

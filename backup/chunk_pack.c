@@ -88,7 +88,8 @@ static bool unpacks(mig_packer *p, const mig_packed *c, mig_error *err) {
   mig_chunk_buf_rest(&p->sealed);
   if (same) return true;
   mig_fail(err, MIG_E_FAILED, "a chunk was packed and does not unpack to what it was");
-  return mig_hint(err, "this machine's memory, its zstd or libcrypto is not to be trusted: check them before you go on");
+  return mig_hint(err,
+                  "this machine's memory, its zstd or libcrypto is not to be trusted: check them before you go on");
 }
 
 static size_t first_size(const mig_buf *raw) {

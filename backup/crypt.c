@@ -1,14 +1,12 @@
 #include "backup/crypt.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <string.h>
 
 #include "backup/crypt_key.h"
+#include "backup/kdf.h"
 
 #define KEY_BYTES   32u
 #define NONCE_BYTES 12u
@@ -17,34 +15,11 @@
 #define SCRYPT_N    32768u
 #define SCRYPT_R    8u
 #define SCRYPT_P    3u
-#define SCRYPT_MOST (256u << 20) /* memory that an archive may make us use */
 
 struct mig_crypt {
   uint8_t key[KEY_BYTES];
   char *id;
 };
-
-static bool failed(mig_error *err, const char *what) {
-  mig_fail(err, MIG_E_UNSUPPORTED, "%s failed", what);
-  return mig_why(err, "libcrypto refuses it; a FIPS or other policy may forbid it");
-}
-
-static bool hkdf(const uint8_t *secret, size_t size, const uint8_t *salt, size_t salt_size, const char *info,
-                 uint8_t *out, size_t out_size, mig_error *err) {
-  char digest[] = "SHA256";
-  EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-  EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-  const OSSL_PARAM params[] = {
-      OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)secret, size),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)salt, salt_size),
-      OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)(uintptr_t)info, strlen(info)),
-      OSSL_PARAM_construct_end()};
-  const bool ok = ctx && EVP_KDF_derive(ctx, out, out_size, params) == 1;
-  EVP_KDF_CTX_free(ctx);
-  EVP_KDF_free(kdf);
-  return ok || failed(err, "HKDF-SHA256");
-}
 
 static void to_hex(const uint8_t *bytes, size_t size, char *hex) {
   for (size_t i = 0; i < size; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
@@ -66,22 +41,25 @@ bool mig_encryption_ok(const mig_encryption *e) {
   if (!e->passphrase) return e->n == 0 && e->r == 0 && e->p == 0;
   const bool power_of_two = e->n >= 2 && (e->n & (e->n - 1)) == 0;
   return power_of_two && e->n <= (1u << 20) && e->r >= 1 && e->r <= 32 && e->p >= 1 && e->p <= 16 &&
-         128 * e->n * e->r <= SCRYPT_MOST;
+         128 * e->n * e->r <= MIG_SCRYPT_MOST;
+}
+
+static bool expand(const uint8_t master[KEY_BYTES], const char *info, uint8_t *out, size_t size, mig_error *err) {
+  return mig_hkdf(master, KEY_BYTES, NULL, 0, info, strlen(info), out, size, err);
 }
 
 /* The key of the chunks and the check value, from the secret and the salt. */
 static bool derive(const mig_key *key, const mig_encryption *e, uint8_t chunks[KEY_BYTES], char check[MIG_CRYPT_HEX],
                    mig_error *err) {
+  static const char purpose[] = "mig master 1";
   uint8_t salt[SALT_BYTES], master[KEY_BYTES], value[SALT_BYTES];
   from_hex(e->salt, salt, sizeof salt);
-  bool ok = true;
-  if (!e->passphrase)
-    ok = hkdf(key->bytes, key->size, salt, sizeof salt, "mig master 1", master, sizeof master, err);
-  else if (EVP_PBE_scrypt((const char *)key->bytes, key->size, salt, sizeof salt, e->n, e->r, e->p,
-                          SCRYPT_MOST + (1u << 20), master, sizeof master) != 1)
-    ok = failed(err, "scrypt");
-  ok = ok && hkdf(master, sizeof master, salt, 0, "mig chunks 1", chunks, KEY_BYTES, err) &&
-       hkdf(master, sizeof master, salt, 0, "mig check 1", value, sizeof value, err);
+  bool ok =
+      e->passphrase
+          ? mig_scrypt(key->bytes, key->size, salt, sizeof salt, e->n, e->r, e->p, master, sizeof master, err)
+          : mig_hkdf(key->bytes, key->size, salt, sizeof salt, purpose, sizeof purpose - 1, master, sizeof master, err);
+  ok = ok && expand(master, "mig chunks 1", chunks, KEY_BYTES, err) &&
+       expand(master, "mig check 1", value, sizeof value, err);
   if (ok) to_hex(value, sizeof value, check);
   OPENSSL_cleanse(master, sizeof master);
   return ok;
@@ -103,7 +81,7 @@ bool mig_crypt_new(const mig_key *key, const char *id, mig_encryption *out, mig_
   *crypt = NULL;
   *out = (mig_encryption){.used = true, .passphrase = key->passphrase};
   if (key->passphrase) out->n = SCRYPT_N, out->r = SCRYPT_R, out->p = SCRYPT_P;
-  if (RAND_bytes(salt, sizeof salt) != 1) return failed(err, "the random number generator");
+  if (RAND_bytes(salt, sizeof salt) != 1) return mig_crypto_failed(err, "the random number generator");
   to_hex(salt, sizeof salt, out->salt);
   if (!make(id, crypt, err)) return false;
   if (derive(key, out, (*crypt)->key, out->check, err)) return true;
@@ -126,8 +104,8 @@ bool mig_crypt_open(const mig_key *key, const char *id, const mig_encryption *e,
   if (!make(id, crypt, err)) return false;
   bool ok = derive(key, e, (*crypt)->key, check, err);
   if (ok && CRYPTO_memcmp(check, e->check, MIG_CRYPT_HEX - 1) != 0) {
-    ok = mig_fail(err, MIG_E_ARCHIVE, "this is not the %s of the snapshot %s", key->passphrase ? "passphrase" : "key",
-                  id);
+    ok =
+        mig_fail(err, MIG_E_USAGE, "this is not the %s of the snapshot %s", key->passphrase ? "passphrase" : "key", id);
     mig_why(err, "the check value that it gives is not the one in the manifest");
     mig_hint(err, "nothing was read; try the key that was used when the snapshot was taken");
   }
@@ -168,14 +146,14 @@ bool mig_crypt_seal(const mig_crypt *c, const char *member, const void *data, si
   if (!mig_buf_reserve(out, size + MIG_SEAL_OVERHEAD, err)) return false;
   uint8_t *nonce = out->data, *text = nonce + NONCE_BYTES;
   int n = 0, rest = 0;
-  if (RAND_bytes(nonce, (int)NONCE_BYTES) != 1) return failed(err, "the random number generator");
+  if (RAND_bytes(nonce, (int)NONCE_BYTES) != 1) return mig_crypto_failed(err, "the random number generator");
   EVP_CIPHER_CTX *ctx = start(c, member, nonce, true);
   const bool ok = ctx && EVP_CipherUpdate(ctx, text, &n, data, (int)size) == 1 &&
                   EVP_CipherFinal_ex(ctx, text + n, &rest) == 1 &&
                   EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, (int)TAG_BYTES, text + size) == 1;
   EVP_CIPHER_CTX_free(ctx);
   if (ok) out->size = size + MIG_SEAL_OVERHEAD;
-  return ok || failed(err, "AES-256-GCM");
+  return ok || mig_crypto_failed(err, "AES-256-GCM");
 }
 
 bool mig_crypt_unseal(const mig_crypt *c, const char *member, const void *data, size_t size, mig_buf *out,

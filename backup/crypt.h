@@ -9,7 +9,7 @@
  * tag; the archive's id and the member's name are authenticated with it, so that no chunk can stand for another.
  * docs/snapshot-format.md is normative.
  * Secrets: key material is wiped when freed and never comes out. Threads: seal and unseal may run on several at once.
- * Errors: MIG_E_USAGE for a key that cannot be used, or is missing; MIG_E_ARCHIVE for a wrong key and altered data.
+ * Errors: MIG_E_USAGE for a key that cannot be used, is missing or is the wrong one; MIG_E_ARCHIVE for altered data.
  */
 #ifndef MIG_BACKUP_CRYPT_H
 #define MIG_BACKUP_CRYPT_H

@@ -30,20 +30,24 @@ void mig_key_free(mig_key *key) {
   mig_free(key);
 }
 
-/* A secret that others can read is none. */
-static bool read_secret(const char *path, mig_buf *out, mig_error *err) {
+/* The owner's alone; or root's, and for a group to read: so a container gets its secrets. */
+static bool is_private(const struct stat *st) {
+  return (st->st_mode & 077) == 0 || (st->st_uid == 0 && (st->st_mode & 037) == 0);
+}
+
+bool mig_secret_read(const char *path, size_t maximum, mig_buf *out, mig_error *err) {
   struct stat st;
-  if (!mig_fs_read(path, MIG_KEY_FILE_MAX, out, err)) {
+  if (!mig_fs_read(path, maximum, out, err)) {
     if (err) err->code = MIG_E_USAGE;
     return false;
   }
-  if (stat(path, &st) == 0 && (st.st_mode & 077) == 0) return true;
+  if (stat(path, &st) == 0 && is_private(&st)) return true;
   mig_fail(err, MIG_E_USAGE, "%s can be read by others", path);
   mig_why(err, "it holds a key, and its mode is %04o", (unsigned)(st.st_mode & 07777));
   return mig_hint(err, "chmod 600 %s", path);
 }
 
-static void wipe(mig_buf *b) {
+void mig_secret_wipe(mig_buf *b) {
   if (b->data) OPENSSL_cleanse(b->data, b->capacity);
   mig_buf_free(b);
 }
@@ -51,14 +55,14 @@ static void wipe(mig_buf *b) {
 bool mig_key_from_file(const char *path, mig_key **out, mig_error *err) {
   mig_buf bytes = {0};
   *out = NULL;
-  bool ok = read_secret(path, &bytes, err);
+  bool ok = mig_secret_read(path, MIG_KEY_FILE_MAX, &bytes, err);
   if (ok && bytes.size < MIG_KEY_FILE_MIN) {
     ok = mig_fail(err, MIG_E_USAGE, "%s is too short for a key", path);
     mig_why(err, "a key file has %u to %u bytes, and all of them count", MIG_KEY_FILE_MIN, MIG_KEY_FILE_MAX);
     mig_hint(err, "openssl rand -out %s 32 && chmod 600 %s", path, path);
   }
   ok = ok && make(false, bytes.data, bytes.size, out, err);
-  wipe(&bytes);
+  mig_secret_wipe(&bytes);
   return ok;
 }
 
@@ -71,13 +75,13 @@ bool mig_key_from_passphrase(const char *text, size_t size, mig_key **out, mig_e
 bool mig_key_from_passphrase_file(const char *path, mig_key **out, mig_error *err) {
   mig_buf bytes = {0};
   *out = NULL;
-  bool ok = read_secret(path, &bytes, err);
+  bool ok = mig_secret_read(path, MIG_KEY_FILE_MAX, &bytes, err);
   if (ok) {
     const char *end = memchr(bytes.data, '\n', bytes.size);
     size_t size = end ? (size_t)(end - (const char *)bytes.data) : bytes.size;
     if (size && bytes.data[size - 1] == '\r') size--;
     ok = mig_key_from_passphrase((const char *)bytes.data, size, out, err) || mig_fail_at(err, "%s", path);
   }
-  wipe(&bytes);
+  mig_secret_wipe(&bytes);
   return ok;
 }

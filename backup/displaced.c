@@ -117,8 +117,8 @@ bool mig_displaced_finish(mig_displaced *d, mig_error *err) {
   const bool ok = mig_archive_finish(d->writer, &d->path, sha256, &bytes, err);
   mig_archive_writer_free(d->writer);
   d->writer = NULL;
-  return ok && mig_archive_open(d->path, &d->archive, err) &&
-         mig_archive_unlock(d->archive, mig_store_key(d->store), err) && mig_archive_verify(d->archive, NULL, err);
+  return ok && mig_archive_open_with(d->path, mig_store_key(d->store), &d->archive, err) &&
+         mig_archive_verify(d->archive, NULL, err);
 }
 
 const char *mig_displaced_path(const mig_displaced *d) {

@@ -36,8 +36,7 @@ static bool copy(int from, int to, const char *from_name, const char *to_name, m
 
 static bool verify(const mig_store *s, const char *path, const mig_observer *observer, char **id, mig_error *err) {
   mig_archive *a = NULL;
-  bool ok = mig_archive_open(path, &a, err) && mig_archive_unlock(a, mig_store_key(s), err) &&
-            mig_archive_verify(a, observer, err);
+  bool ok = mig_archive_open_with(path, mig_store_key(s), &a, err) && mig_archive_verify(a, observer, err);
   if (ok && !(*id = mig_strdup(mig_archive_contents(a)->id))) ok = mig_no_memory(err, "id");
   mig_archive_free(a);
   if (!ok && err && err->code == MIG_E_ARCHIVE) {

@@ -88,7 +88,7 @@ typedef struct mig_settings {
   const char *by;                    /* who: recorded in the ledger; NULL: the user's name */
   const char *const *metadata;       /* "key=value", NULL-terminated: recorded beside the file's own; may be NULL */
   const char *key_file;              /* new snapshots are encrypted with it, encrypted ones read; NULL: none */
-  const char *passphrase_file;       /* the same by a passphrase: its first line */
+  const char *passphrase_file;       /* the same by a passphrase, the file's first line; not both */
   int64_t lease_ttl_ms;              /* 0: 30 minutes */
   int64_t txn_max_documents;         /* 0: 10000; more than that and `auto` runs without a transaction */
   bool no_snapshot;                  /* allows migrations that say "snapshot": "off" to run without one */

@@ -87,6 +87,8 @@ static void release(mig_cli *cli) {
   mig_free(cli->by);
   mig_free(cli->log_file);
   mig_free(cli->metrics_file);
+  mig_free(cli->key_file);
+  mig_free(cli->passphrase_file);
   mig_free(cli->args);
   for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
     mig_free(hidden[i].value);

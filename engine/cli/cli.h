@@ -34,7 +34,8 @@ struct mig_cli {
   char *config_path;
   bson_t *config;                                              /* mig.json; NULL when there is none */
   char *uri, *db, *dir, *store, *by, *log_file, *metrics_file; /* settled: flag > environment > mig.json > default */
-  mig_key *key;                                                /* for snapshots; NULL: none was given */
+  char *key_file, *passphrase_file;                            /* the same; at most one of them */
+  mig_key *key;                                                /* once mig_cli_key() has read it or asked for it */
   bool json, quiet, verbose, color, progress_shown, terminal;
   int64_t progress_ms;
   int exit_code;     /* of a command that returned true */
@@ -75,10 +76,10 @@ bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_
 void mig_cli_metrics(mig_cli *cli, mig_engine *e);
 /* Fills *out with the settled settings, as mig_cli_open does; they point into cli. */
 bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err);
-/* key.c: the key for snapshots, from the options, the environment or mig.json; asks for a passphrase once. */
-char *mig_cli_setting(const mig_cli *cli, mig_option option, const char *variable, const char *key, bool is_path,
-                      const char *fallback); /* one setting; free with mig_free */
-bool mig_cli_key(mig_cli *cli, mig_error *err);
+char *mig_cli_from_config(const mig_cli *cli, const char *key, bool is_path); /* mig.json's; free with mig_free */
+/* key.c: which key is for snapshots; and the key itself, from its file or by asking on the terminal (once). */
+bool mig_cli_settle_key(mig_cli *cli, mig_error *err);
+bool mig_cli_key(mig_cli *cli, mig_error *err); /* cli->key stays NULL when none is set */
 /* Opens the engine with the settled settings. */
 bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err);
 

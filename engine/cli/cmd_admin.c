@@ -86,6 +86,17 @@ static void check_files(mig_cli *cli, mig_engine *e, int *bad) {
   line_of(cli, "migrations", "ok", note);
 }
 
+static void check_key(mig_cli *cli, mig_engine *e, int *bad) {
+  mig_error err = {0};
+  if (!mig_engine_key(e, &err)) {
+    line_of(cli, "encryption", "bad", err.what);
+    (*bad)++;
+  } else {
+    line_of(cli, "encryption", e->key ? "ok" : "no",
+            e->key ? "new snapshots are encrypted" : "new snapshots are in the clear");
+  }
+}
+
 /* Tries everything anew: a kept table may be from before an upgrade or a change of rights. */
 static bool check_server(mig_cli *cli, mig_engine *e, mig_error *err) {
   char note[240];
@@ -104,6 +115,7 @@ bool cmd_doctor(mig_cli *cli, mig_error *err) {
   ok = ok && check_server(cli, e, err);
   if (ok) {
     check_store(cli, &bad);
+    check_key(cli, e, &bad);
     check_files(cli, e, &bad);
   }
   mig_close(e);

@@ -123,9 +123,10 @@ bool cmd_snapshot_diff(mig_cli *cli, mig_error *err) {
   mig_archive *archive = NULL, *against = NULL;
   mig_restore_report report = {0};
   mig_cli_catch_signals();
-  const bool ok = cli_open_snapshot(cli, cli->args[0], &archive, err) &&
-                  (!cli->args[1] || cli_open_snapshot(cli, cli->args[1], &against, err)) &&
-                  run(cli, archive, against, &report, err);
+  const bool ok =
+      cli_open_snapshot(cli, cli->args[0], &archive, err) && cli_unlock(cli, archive, err) &&
+      (!cli->args[1] || (cli_open_snapshot(cli, cli->args[1], &against, err) && cli_unlock(cli, against, err))) &&
+      run(cli, archive, against, &report, err);
   for (size_t i = 0; ok && i < report.count; i++) cli_diff_row(cli, &report.collections[i]);
   if (ok) {
     bson_t *line = BCON_NEW("identical", BCON_BOOL(report.identical));

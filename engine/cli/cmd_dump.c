@@ -12,7 +12,7 @@ bool cmd_snapshot_export(mig_cli *cli, mig_error *err) {
   mig_dump_written written = {0};
   char bytes[40];
   mig_cli_catch_signals();
-  const bool ok = cli_open_snapshot(cli, cli->args[0], &archive, err) &&
+  const bool ok = cli_open_snapshot(cli, cli->args[0], &archive, err) && cli_unlock(cli, archive, err) &&
                   mig_dump_write(&w, archive, cli->only, cli->args[1], &written, err);
   if (ok) {
     bson_t *line =

@@ -59,7 +59,8 @@ bool cmd_snapshot_create(mig_cli *cli, mig_error *err) {
   mig_cli_catch_signals();
   bool ok = check_output(cli, err) && (!cli->opt[OPT_SIGN_KEY] || mig_sign_key_ok(cli->opt[OPT_SIGN_KEY], err)) &&
             mig_cli_open(cli, &e, err) && mig_emergency_snapshot(e, cli->only, &info, err);
-  if (ok && cli->opt[OPT_SIGN_KEY]) ok = mig_sign_archive(info.path, cli->opt[OPT_SIGN_KEY], err);
+  if (ok && cli->opt[OPT_SIGN_KEY] && !mig_sign_archive(info.path, cli->opt[OPT_SIGN_KEY], err))
+    ok = mig_fail_at(err, "%s was taken and is whole, but it is not signed", info.id);
   if (ok && cli->args[0])
     ok = send_away(cli, e, &info, err);
   else if (ok)
@@ -87,12 +88,14 @@ bool cmd_snapshot_list(mig_cli *cli, mig_error *err) {
     cli_local_time(items[i].created_unix_ms, when);
     cli_bytes((int64_t)items[i].bytes, bytes);
     bson_t *line = BCON_NEW("snapshot", BCON_UTF8(items[i].id), "createdAt", BCON_DATE_TIME(items[i].created_unix_ms),
-                            "bytes", BCON_INT64((int64_t)items[i].bytes), "readable", BCON_BOOL(readable), "reason",
-                            BCON_UTF8(m ? m->reason : ""), "documents", BCON_INT64(m ? (int64_t)m->documents : 0));
+                            "bytes", BCON_INT64((int64_t)items[i].bytes), "readable", BCON_BOOL(readable), "encrypted",
+                            BCON_BOOL(m && m->encryption.used), "reason", BCON_UTF8(m ? m->reason : ""), "documents",
+                            BCON_INT64(m ? (int64_t)m->documents : 0));
     cli_json(cli, line);
     bson_destroy(line);
-    cli_print(cli, "%s  %s  %10s  %8llu documents  %s\n", items[i].id, when, bytes,
-              m ? (unsigned long long)m->documents : 0ull, m ? m->reason : unreadable.what);
+    cli_print(cli, "%s  %s  %10s  %8llu documents  %s%s\n", items[i].id, when, bytes,
+              m ? (unsigned long long)m->documents : 0ull, m && m->encryption.used ? "(encrypted) " : "",
+              m ? m->reason : unreadable.what);
     mig_archive_free(a);
   }
   if (ok && n == 0) cli_print(cli, "no snapshots in %s\n", cli->store);
@@ -108,16 +111,14 @@ bool cli_open_snapshot(mig_cli *cli, const char *name, mig_archive **out, mig_er
   bool ok = mig_store_open(cli->store, false, &store, NULL);
   ok = ok ? mig_store_find(store, name, &path, err) : (path = mig_strdup(name)) != NULL;
   ok = ok && mig_archive_open(path, out, err);
-  /* what shows a snapshot needs no key; what reads its documents says which one is missing */
-  if (ok && mig_archive_contents(*out)->encryption.used) ok = mig_cli_key(cli, err);
-  if (ok && cli->key) ok = mig_archive_unlock(*out, cli->key, err);
-  if (!ok) {
-    mig_archive_free(*out);
-    *out = NULL;
-  }
   mig_free(path);
   mig_store_close(store);
   return ok;
+}
+
+bool cli_unlock(mig_cli *cli, mig_archive *a, mig_error *err) {
+  if (!mig_archive_contents(a)->encryption.used) return true;
+  return mig_cli_key(cli, err) && mig_archive_unlock(a, cli->key, err);
 }
 
 static const char *holds_name(mig_holds h) {
@@ -138,6 +139,10 @@ static void show_collection(mig_cli *cli, const mig_collection_entry *c) {
             (unsigned long long)c->documents, raw, c->indexes ? bson_count_keys(c->indexes) : 0);
 }
 
+static const char *encrypted_by(const mig_manifest *m) {
+  return !m->encryption.used ? "no" : m->encryption.passphrase ? "with a passphrase" : "with a key file";
+}
+
 bool cmd_snapshot_show(mig_cli *cli, mig_error *err) {
   mig_archive *a = NULL;
   char when[32], raw[40];
@@ -150,46 +155,16 @@ bool cmd_snapshot_show(mig_cli *cli, mig_error *err) {
       "%s\n  database    %s\n  taken       %s UTC by %s\n  reason      %s\n  server      %s %s, %s\n  consistency %s\n",
       m->id, m->database, when, m->tool, m->reason, m->server_product ? m->server_product : "",
       m->server_version ? m->server_version : "", m->topology ? m->topology : "", m->consistency);
-  cli_print(cli, "  holds       %llu documents, %s\n  digest      %s\n", (unsigned long long)m->documents, raw,
-            m->digest);
+  cli_print(cli, "  encrypted   %s\n  holds       %llu documents, %s\n  digest      %s\n", encrypted_by(m),
+            (unsigned long long)m->documents, raw, m->digest);
   for (size_t i = 0; i < m->collection_count; i++) show_collection(cli, &m->collections[i]);
   bson_t *line = BCON_NEW("snapshot", BCON_UTF8(m->id), "database", BCON_UTF8(m->database), "createdAt",
                           BCON_DATE_TIME(m->created_unix_ms), "reason", BCON_UTF8(m->reason), "consistency",
-                          BCON_UTF8(m->consistency), "documents", BCON_INT64((int64_t)m->documents), "rawBytes",
-                          BCON_INT64((int64_t)m->raw_bytes), "digest", BCON_UTF8(m->digest));
+                          BCON_UTF8(m->consistency), "encrypted", BCON_BOOL(m->encryption.used), "documents",
+                          BCON_INT64((int64_t)m->documents), "rawBytes", BCON_INT64((int64_t)m->raw_bytes), "digest",
+                          BCON_UTF8(m->digest));
   cli_json(cli, line);
   bson_destroy(line);
   mig_archive_free(a);
   return true;
-}
-
-bool cmd_snapshot_verify(mig_cli *cli, mig_error *err) {
-  mig_observer observer = cli_observer(cli);
-  int damaged = 0;
-  const char *signer = cli->opt[OPT_SIGNER];
-  mig_error first = {0};
-  for (int i = 0; i < cli->arg_count; i++) {
-    mig_archive *a = NULL;
-    mig_error local = {0};
-    const bool whole = cli_open_snapshot(cli, cli->args[i], &a, &local) && mig_archive_verify(a, &observer, &local);
-    const bool good = whole && (!signer || mig_sign_check(a, signer, &local));
-    bson_t *line =
-        BCON_NEW("snapshot", BCON_UTF8(cli->args[i]), "good", BCON_BOOL(good), "what", BCON_UTF8(local.what));
-    cli_json(cli, line);
-    bson_destroy(line);
-    if (good)
-      cli_print(cli, "%sgood%s     %s\n", cli_color(cli, "green"), cli_color(cli, "off"), cli->args[i]);
-    else
-      cli_print(cli, "%s%-8s%s %s: %s\n", cli_color(cli, "red"), whole ? "REFUSED" : "DAMAGED", cli_color(cli, "off"),
-                cli->args[i], local.what);
-    if (!good && damaged++ == 0) first = local;
-    mig_archive_free(a);
-  }
-  if (damaged == 0) return true;
-  if (err) *err = first;
-  if (err && err->code == MIG_E_ARCHIVE) {
-    if (!err->hint[0]) mig_hint(err, "use another copy of the snapshot");
-    err->code = MIG_E_CHECK;
-  }
-  return false;
 }

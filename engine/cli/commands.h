@@ -28,7 +28,7 @@ bool cmd_baseline(mig_cli *cli, mig_error *err);
 bool cmd_snapshot_create(mig_cli *cli, mig_error *err); /* cmd_snapshot.c */
 bool cmd_snapshot_list(mig_cli *cli, mig_error *err);
 bool cmd_snapshot_show(mig_cli *cli, mig_error *err);
-bool cmd_snapshot_verify(mig_cli *cli, mig_error *err);
+bool cmd_snapshot_verify(mig_cli *cli, mig_error *err); /* cmd_verify.c */
 bool cmd_snapshot_diff(mig_cli *cli, mig_error *err);   /* cmd_diff.c */
 bool cmd_snapshot_export(mig_cli *cli, mig_error *err); /* cmd_dump.c */
 bool cmd_snapshot_import(mig_cli *cli, mig_error *err);
@@ -49,6 +49,8 @@ bool cmd_help_for(mig_cli *cli, mig_error *err);
 
 /* An id of the store or a path. Not verified yet. */
 bool cli_open_snapshot(mig_cli *cli, const char *name, mig_archive **out, mig_error *err); /* cmd_snapshot.c */
+/* Before its documents are read: what only shows a snapshot needs no key. */
+bool cli_unlock(mig_cli *cli, mig_archive *a, mig_error *err);
 void cli_show_taken(mig_cli *cli, const mig_snapshot_info *info);
 bool cli_checkpoint(void *arg, mig_error *err); /* for work without an engine: fails once a signal came */
 /* cmd_diff.c: how differences look; both for diff and for a restore's dry run. */

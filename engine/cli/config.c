@@ -91,7 +91,7 @@ static bool load_config(mig_cli *cli, mig_error *err) {
 }
 
 /* Paths in mig.json are relative to its folder, so that mig works from anywhere with --config. */
-static char *from_config(const mig_cli *cli, const char *key, bool is_path) {
+char *mig_cli_from_config(const mig_cli *cli, const char *key, bool is_path) {
   const char *value = NULL;
   if (!cli->config || !mig_bson_str(cli->config, key, &value)) return NULL;
   const char *slash = strrchr(cli->config_path, '/');
@@ -99,25 +99,25 @@ static char *from_config(const mig_cli *cli, const char *key, bool is_path) {
   return mig_strdup_printf("%.*s%s", (int)(slash - cli->config_path + 1), cli->config_path, value);
 }
 
-char *mig_cli_setting(const mig_cli *cli, mig_option option, const char *variable, const char *key, bool is_path,
-                      const char *fallback) {
+static char *settle_one(const mig_cli *cli, mig_option option, const char *variable, const char *key, bool is_path,
+                        const char *fallback) {
   const char *environment = getenv(variable);
   if (cli->opt[option]) return mig_strdup(cli->opt[option]);
   if (environment && *environment) return mig_strdup(environment);
-  char *configured = from_config(cli, key, is_path);
+  char *configured = mig_cli_from_config(cli, key, is_path);
   return configured ? configured : mig_strdup(fallback);
 }
 
 bool mig_cli_settle(mig_cli *cli, mig_error *err) {
   if (!load_config(cli, err)) return false;
-  cli->uri = mig_cli_setting(cli, OPT_URI, "MIG_URI", "uri", false, NULL);
-  cli->db = mig_cli_setting(cli, OPT_DB, "MIG_DB", "db", false, NULL);
-  cli->dir = mig_cli_setting(cli, OPT_DIR, "MIG_DIR", "dir", true, "migrations");
-  cli->store = mig_cli_setting(cli, OPT_STORE, "MIG_STORE", "store", true, "snapshots");
-  cli->by = mig_cli_setting(cli, OPT_BY, "MIG_BY", "by", false, NULL);
-  cli->log_file = mig_cli_setting(cli, OPT_LOG_FILE, "MIG_LOG_FILE", "logFile", true, "migration-execution.log");
-  cli->metrics_file = mig_cli_setting(cli, OPT_METRICS_FILE, "MIG_METRICS_FILE", "metricsFile", true, NULL);
-  return (cli->dir && cli->store && cli->log_file) || mig_no_memory(err, "settings");
+  cli->uri = settle_one(cli, OPT_URI, "MIG_URI", "uri", false, NULL);
+  cli->db = settle_one(cli, OPT_DB, "MIG_DB", "db", false, NULL);
+  cli->dir = settle_one(cli, OPT_DIR, "MIG_DIR", "dir", true, "migrations");
+  cli->store = settle_one(cli, OPT_STORE, "MIG_STORE", "store", true, "snapshots");
+  cli->by = settle_one(cli, OPT_BY, "MIG_BY", "by", false, NULL);
+  cli->log_file = settle_one(cli, OPT_LOG_FILE, "MIG_LOG_FILE", "logFile", true, "migration-execution.log");
+  cli->metrics_file = settle_one(cli, OPT_METRICS_FILE, "MIG_METRICS_FILE", "metricsFile", true, NULL);
+  return ((cli->dir && cli->store && cli->log_file) || mig_no_memory(err, "settings")) && mig_cli_settle_key(cli, err);
 }
 
 bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_t *out, mig_error *err) {
@@ -149,6 +149,8 @@ bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err) {
                         .migrations = cli->dir,
                         .store = cli->store,
                         .by = cli->by,
+                        .key_file = cli->key_file,
+                        .passphrase_file = cli->passphrase_file,
                         .metadata = cli->meta,
                         .txn_max_documents = txn,
                         .lease_ttl_ms = minutes * 60000,
@@ -163,7 +165,9 @@ bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err) {
 bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err) {
   mig_settings settings;
   *out = NULL;
-  if (!mig_cli_settings(cli, &settings, err) || !mig_cli_key(cli, err) || !mig_open(&settings, out, err)) return false;
+  if (!mig_cli_settings(cli, &settings, err)) return false;
+  if (!cli->opt[OPT_PASSPHRASE]) return mig_open(&settings, out, err); /* a file is read when it is needed */
+  if (!mig_cli_key(cli, err) || !mig_open(&settings, out, err)) return false;
   if (mig_engine_use_key(*out, cli->key, err)) return true;
   mig_close(*out);
   *out = NULL;

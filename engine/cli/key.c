@@ -1,6 +1,7 @@
 /* The key for snapshots: from a file, or a passphrase from a file or the terminal. Never from an argument. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -9,11 +10,28 @@
 
 #define PASSPHRASE_MAX 1024
 
-/* Reads a line from the terminal without showing it. stdin may be a pipe that carries a snapshot. */
+/* A line of what is typed, without its line feed. The terminal's own keys for signals come as bytes. */
+static bool type_line(int fd, cc_t interrupt, char *line, size_t room, mig_error *err) {
+  size_t n = 0;
+  for (;;) {
+    char c = 0;
+    const ssize_t got = read(fd, &c, 1);
+    if ((got < 0 && errno == EINTR && mig_cli_stop) || (got == 1 && (cc_t)c == interrupt))
+      return mig_fail(err, MIG_E_INTERRUPTED, "interrupted at the question for a passphrase");
+    if (got < 0 && errno == EINTR) continue;
+    if (got != 1) return mig_fail(err, MIG_E_USAGE, "no passphrase was given");
+    if (c == '\n') break;
+    if (n + 1 == room) return mig_fail(err, MIG_E_USAGE, "a passphrase has at most %zu bytes", room - 1);
+    line[n++] = c;
+  }
+  line[n] = 0;
+  return true;
+}
+
+/* Asks without showing the answer, on the terminal itself: stdin may be a pipe that carries a snapshot. Ctrl-C must not
+ * leave a terminal behind that shows nothing: it comes as a byte. */
 static bool ask(const char *question, char *line, size_t room, mig_error *err) {
   struct termios shown, hidden;
-  size_t n = 0;
-  ssize_t got = 0;
   int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
   if (fd < 0 || tcgetattr(fd, &shown) != 0) {
     if (fd >= 0) close(fd);
@@ -22,24 +40,20 @@ static bool ask(const char *question, char *line, size_t room, mig_error *err) {
     return mig_hint(err, "--passphrase-file FILE or MIG_PASSPHRASE_FILE");
   }
   hidden = shown;
-  hidden.c_lflag &= ~(tcflag_t)ECHO;
+  hidden.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
   tcsetattr(fd, TCSAFLUSH, &hidden);
-  bool ok = write(fd, question, strlen(question)) >= 0;
-  while (ok && n + 1 < room && ((got = read(fd, line + n, 1)) == 1 || (got < 0 && errno == EINTR))) {
-    if (got == 1 && line[n] == '\n') break;
-    if (got == 1) n++;
-  }
-  line[n] = 0;
+  const bool ok = (write(fd, question, strlen(question)) >= 0 || mig_fail_errno(err, "cannot ask on the terminal")) &&
+                  type_line(fd, shown.c_cc[VINTR], line, room, err);
   tcsetattr(fd, TCSAFLUSH, &shown);
-  ok = write(fd, "\n", 1) >= 0 && ok && got == 1;
+  (void)!write(fd, "\n", 1);
   close(fd);
-  return ok || mig_fail(err, MIG_E_USAGE, "no passphrase was given");
+  return ok;
 }
 
-/* What is written with a mistyped passphrase can never be read again: commands that may write first ask twice. */
+/* What is written with a mistyped passphrase can never be read again: only commands that write nothing ask once. A
+ * restore writes: the safety snapshot, and what it displaces. */
 static bool asks_twice(const mig_cli *cli) {
-  static const char *const once[] = {"snapshot verify", "snapshot show", "snapshot list", "snapshot diff",
-                                     "snapshot export", "restore",       "recover"};
+  static const char *const once[] = {"snapshot verify", "snapshot diff", "snapshot export"};
   for (size_t i = 0; i < sizeof once / sizeof *once; i++)
     if (strcmp(cli->command->name, once[i]) == 0) return false;
   return true;
@@ -58,26 +72,38 @@ static bool from_terminal(mig_cli *cli, mig_error *err) {
   return ok;
 }
 
+static bool too_many(mig_error *err) {
+  mig_fail(err, MIG_E_USAGE, "a key file and a passphrase exclude each other");
+  mig_why(err, "they are given in the same place, and a snapshot is encrypted with one key");
+  return mig_hint(err, "give one of --key-file, --passphrase-file, --passphrase (or their settings)");
+}
+
+static const char *variable(const char *name) {
+  const char *value = getenv(name);
+  return value && *value ? value : NULL;
+}
+
+/* What stands nearer (option, environment, mig.json) takes the place of all that stands farther. */
+bool mig_cli_settle_key(mig_cli *cli, mig_error *err) {
+  const char *file = cli->opt[OPT_KEY_FILE], *words = cli->opt[OPT_PASSPHRASE_FILE];
+  const bool asks = cli->opt[OPT_PASSPHRASE] != NULL;
+  if ((file != NULL) + (words != NULL) + asks > 1) return too_many(err);
+  if (asks) return true;
+  if (!file && !words) {
+    file = variable("MIG_KEY_FILE");
+    words = variable("MIG_PASSPHRASE_FILE");
+  }
+  if (file && words) return too_many(err);
+  const bool given = file || words;
+  cli->key_file = given ? mig_strdup(file) : mig_cli_from_config(cli, "keyFile", true);
+  cli->passphrase_file = given ? mig_strdup(words) : mig_cli_from_config(cli, "passphraseFile", true);
+  if (given && !cli->key_file && !cli->passphrase_file) return mig_no_memory(err, "settings");
+  return !(cli->key_file && cli->passphrase_file) || too_many(err);
+}
+
 bool mig_cli_key(mig_cli *cli, mig_error *err) {
   if (cli->key) return true;
-  char *file = mig_cli_setting(cli, OPT_KEY_FILE, "MIG_KEY_FILE", "keyFile", true, NULL);
-  char *words = mig_cli_setting(cli, OPT_PASSPHRASE_FILE, "MIG_PASSPHRASE_FILE", "passphraseFile", true, NULL);
-  bool ok = true;
-  /* what is given on the command line takes the place of what stands elsewhere */
-  const bool asked = cli->opt[OPT_PASSPHRASE] != NULL;
-  const bool by_file = cli->opt[OPT_KEY_FILE] || (file && !asked && !cli->opt[OPT_PASSPHRASE_FILE]);
-  const bool by_words = cli->opt[OPT_PASSPHRASE_FILE] || (words && !asked && !cli->opt[OPT_KEY_FILE]);
-  if ((int)asked + by_file + by_words > 1) {
-    mig_fail(err, MIG_E_USAGE, "a key file and a passphrase exclude each other");
-    ok = mig_hint(err, "give one of --key-file, --passphrase-file, --passphrase (or their settings)");
-  } else if (asked) {
-    ok = from_terminal(cli, err);
-  } else if (by_file) {
-    ok = mig_key_from_file(file, &cli->key, err);
-  } else if (by_words) {
-    ok = mig_key_from_passphrase_file(words, &cli->key, err);
-  }
-  mig_free(file);
-  mig_free(words);
-  return ok;
+  if (cli->opt[OPT_PASSPHRASE]) return from_terminal(cli, err);
+  if (cli->key_file) return mig_key_from_file(cli->key_file, &cli->key, err);
+  return !cli->passphrase_file || mig_key_from_passphrase_file(cli->passphrase_file, &cli->key, err);
 }

@@ -205,8 +205,8 @@ bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_em
   if (ok) out->path = mig_strdup(real ? real : found);
   free(real);
   mig_free(found);
-  ok = ok && (out->path || mig_no_memory(err, "path")) && mig_archive_open(out->path, &archive, err) &&
-       mig_archive_unlock(archive, e->key, err) && mig_archive_verify(archive, mig_engine_observer(e), err);
+  ok = ok && (out->path || mig_no_memory(err, "path")) && mig_archive_open_with(out->path, e->key, &archive, err) &&
+       mig_archive_verify(archive, mig_engine_observer(e), err);
   const mig_restore_options options = restore_options(e, o);
   ok = ok && mig_restore_check(archive, &options, err) && check_original(e, mig_archive_contents(archive), o, err);
   if (ok && o->dry_run) {
@@ -232,9 +232,8 @@ static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err)
   mig_archive *archive = NULL;
   mig_emergency_report report = {0};
   char now[MIG_SHA256_HEX];
-  bool ok = mig_engine_store(e, err) && mig_archive_open(j->path, &archive, err) &&
-            mig_archive_unlock(archive, e->key, err) && mig_archive_verify(archive, mig_engine_observer(e), err) &&
-            mig_archive_sha256(archive, now, NULL, err);
+  bool ok = mig_engine_store(e, err) && mig_archive_open_with(j->path, e->key, &archive, err) &&
+            mig_archive_verify(archive, mig_engine_observer(e), err) && mig_archive_sha256(archive, now, NULL, err);
   if (ok && strcmp(now, j->sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", j->path);
   ok = ok && run_restore(e, archive, &j->options, &report, err) &&

@@ -20,7 +20,13 @@ static bool copy_settings(const mig_settings *in, mig_settings *out, mig_error *
   out->store = mig_strdup(in->store ? in->store : "snapshots");
   out->by = mig_strdup(by);
   out->log_file = mig_strdup(in->log_file);
-  if (in->log_file && !out->log_file) return mig_no_memory(err, "settings");
+  out->key_file = mig_strdup(in->key_file);
+  out->passphrase_file = mig_strdup(in->passphrase_file);
+  if ((in->log_file && !out->log_file) || (in->key_file && !out->key_file) ||
+      (in->passphrase_file && !out->passphrase_file))
+    return mig_no_memory(err, "settings");
+  if (in->key_file && in->passphrase_file)
+    return mig_fail(err, MIG_E_USAGE, "either a key file or a passphrase, not both");
   if (out->txn_max_documents <= 0) out->txn_max_documents = 10000;
   return (out->migrations && out->store && out->by) || mig_no_memory(err, "settings");
 }
@@ -81,10 +87,9 @@ static bool reconnect_if_retryable(mig_engine *e, mig_error *err) {
   return true;
 }
 
-static bool load_key(mig_engine *e, const mig_settings *s, mig_error *err) {
-  e->settings.key_file = e->settings.passphrase_file = NULL; /* the key is loaded: the names are not kept */
-  if (s->key_file && s->passphrase_file)
-    return mig_fail(err, MIG_E_USAGE, "either a key file or a passphrase, not both");
+bool mig_engine_key(mig_engine *e, mig_error *err) {
+  const mig_settings *s = &e->settings;
+  if (e->key) return true;
   if (s->key_file) return mig_key_from_file(s->key_file, &e->key, err);
   return !s->passphrase_file || mig_key_from_passphrase_file(s->passphrase_file, &e->key, err);
 }
@@ -92,8 +97,7 @@ static bool load_key(mig_engine *e, const mig_settings *s, mig_error *err) {
 bool mig_engine_use_key(mig_engine *e, const mig_key *key, mig_error *err) {
   mig_key_free(e->key);
   e->key = mig_key_copy(key);
-  if (key && !e->key) return mig_no_memory(err, "key");
-  return !e->store || mig_store_use_key(e->store, e->key, err);
+  return !key || e->key || mig_no_memory(err, "key");
 }
 
 bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
@@ -105,9 +109,9 @@ bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
                                   .connect_timeout_ms = settings->patience_ms,
                                   .selection_timeout_ms = settings->patience_ms,
                                   .socket_timeout_ms = settings->patience_ms};
-  bool ok = copy_settings(settings, &e->settings, err) && load_key(e, settings, err) && read_metadata(e, err) &&
-            mig_watch_open(e, err) && mig_db_open(&options, &e->db, err) &&
-            mig_caps_probe(e->db, MIG_PROBE_READ, &e->caps, err) && reconnect_if_retryable(e, err);
+  bool ok = copy_settings(settings, &e->settings, err) && read_metadata(e, err) && mig_watch_open(e, err) &&
+            mig_db_open(&options, &e->db, err) && mig_caps_probe(e->db, MIG_PROBE_READ, &e->caps, err) &&
+            reconnect_if_retryable(e, err);
   if (!ok) {
     mig_close(e);
     return false;
@@ -136,6 +140,8 @@ void mig_close(mig_engine *e) {
   mig_free((char *)(uintptr_t)e->settings.store);
   mig_free((char *)(uintptr_t)e->settings.by);
   mig_free((char *)(uintptr_t)e->settings.log_file);
+  mig_free((char *)(uintptr_t)e->settings.key_file);
+  mig_free((char *)(uintptr_t)e->settings.passphrase_file);
   mig_free(e);
 }
 
@@ -154,6 +160,7 @@ void mig_engine_forget_folder(mig_engine *e) {
 
 bool mig_engine_store(mig_engine *e, mig_error *err) {
   if (e->store) return true;
+  if (!mig_engine_key(e, err)) return false; /* nothing is written in the clear because its key is not there */
   if (!mig_fs_make_folder(e->settings.store, 0700, err)) return false;
   /* paths of snapshots go into the ledger: they must hold wherever recovery is started from */
   char *real = realpath(e->settings.store, NULL);

@@ -21,7 +21,7 @@ struct mig_engine {
   mig_db *db;
   mig_caps caps;
   mig_store *store;
-  mig_key *key; /* for snapshots; NULL: they are in the clear */
+  mig_key *key; /* for snapshots, once it was read; NULL: they are in the clear */
   mig_folder *folder;
   mig_lease *lease;
   mig_work work;
@@ -38,8 +38,11 @@ bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err); /* leas
 void mig_engine_unlock(mig_engine *e);
 /* The file's metadata (m may be NULL) with that of the settings on top; for bson_destroy. */
 bson_t *mig_engine_metadata(const mig_engine *e, const mig_migration *m);
-void mig_engine_services(mig_engine *e, mig_services *out);                 /* services.c */
-bool mig_engine_use_key(mig_engine *e, const mig_key *key, mig_error *err); /* instead of the settings' */
+void mig_engine_services(mig_engine *e, mig_services *out); /* services.c */
+/* Reads the key that the settings name, once. Whatever will write or read the documents of a snapshot begins with it:
+ * before the lease, so that a key that is not there is found out while nothing has changed. */
+bool mig_engine_key(mig_engine *e, mig_error *err);
+bool mig_engine_use_key(mig_engine *e, const mig_key *key, mig_error *err); /* instead; before the store is opened */
 const mig_observer *mig_engine_observer(const mig_engine *e);
 /* MIG_E_UNFINISHED when the ledger, or (restores) the journal of a restore by hand, shows an interrupted run. */
 bool mig_engine_refuse_unfinished(mig_engine *e, bool restores, mig_error *err);

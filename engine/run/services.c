@@ -43,8 +43,7 @@ static bool restore(void *arg, const char *id, mig_error *err) {
   char *path = NULL;
   mig_archive *archive = NULL;
   mig_restore_report report = {0};
-  bool ok = mig_store_find(e->store, id, &path, err) && mig_archive_open(path, &archive, err) &&
-            mig_archive_unlock(archive, e->key, err);
+  bool ok = mig_store_find(e->store, id, &path, err) && mig_archive_open_with(path, e->key, &archive, err);
   const mig_restore_options options = {.displaced_store = e->store, .displaced_reason = "restored by a module"};
   ok = ok && mig_restore_run(&e->work, archive, &options, &report, err);
   mig_restore_report_clear(&report);

@@ -10,9 +10,9 @@
 /* Verified: what is compared with the ledger's sum are the bytes that the restore will read. */
 static bool open_right_archive(mig_engine *e, const char *path, const char *sha256, mig_archive **out, mig_error *err) {
   char now[MIG_SHA256_HEX];
-  if (!mig_archive_open(path, out, err)) return false;
-  bool ok = mig_archive_unlock(*out, e->key, err) && mig_archive_verify(*out, mig_engine_observer(e), err) &&
-            (!sha256 || mig_archive_sha256(*out, now, NULL, err));
+  if (!mig_archive_open_with(path, e->key, out, err)) return false;
+  bool ok =
+      mig_archive_verify(*out, mig_engine_observer(e), err) && (!sha256 || mig_archive_sha256(*out, now, NULL, err));
   if (ok && sha256 && strcmp(now, sha256) != 0) {
     mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was taken for this run", path);
     ok = mig_why(err, "its SHA-256 is %.12s..., the ledger says %.12s...", now, sha256);
