@@ -119,10 +119,30 @@ void mig_archive_free(mig_archive *a) {
   mig_free(a);
 }
 
+/* Only who has the key could write this manifest: nothing in it was changed, and no collection or chunk left out. */
+static bool is_authentic(const mig_archive *a, const mig_crypt *crypt, mig_error *err) {
+  mig_buf body = MIG_BUF(MIG_MANIFEST_MAX_BYTES);
+  char mac[MIG_SHA256_HEX];
+  bool ok = mig_manifest_body(a->manifest, &body, err) && mig_crypt_mac(crypt, body.data, body.size, mac, err);
+  if (ok && strcmp(mac, a->manifest->encryption.mac) != 0) {
+    ok = mig_fail(err, MIG_E_ARCHIVE, MIG_MANIFEST_MEMBER " was altered");
+    mig_why(err, "the key is the right one, but its HMAC is another");
+    mig_hint(err, "nothing was taken from it; use another copy of the snapshot");
+  }
+  mig_buf_free(&body);
+  return ok;
+}
+
 bool mig_archive_unlock(mig_archive *a, const mig_key *key, mig_error *err) {
   const mig_manifest *m = a->manifest;
+  mig_crypt *crypt = NULL;
   if (!m->encryption.used || a->crypt) return true;
-  return mig_crypt_open(key, m->id, &m->encryption, &a->crypt, err) || mig_fail_at(err, "%s", a->path);
+  if (mig_crypt_open(key, m->id, &m->encryption, &crypt, err) && is_authentic(a, crypt, err)) {
+    a->crypt = crypt;
+    return true;
+  }
+  mig_crypt_free(crypt);
+  return mig_fail_at(err, "%s", a->path);
 }
 
 bool mig_archive_open_with(const char *path, const mig_key *key, mig_archive **out, mig_error *err) {

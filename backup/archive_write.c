@@ -184,6 +184,15 @@ bool mig_archive_collection_end(mig_archive_writer *w, mig_error *err) {
   return ok;
 }
 
+/* What was described is bound to the key: mig_archive_unlock() will compare. */
+static bool authenticate(mig_archive_writer *w, mig_error *err) {
+  mig_buf body = MIG_BUF(MIG_MANIFEST_MAX_BYTES);
+  const bool ok = !w->crypt || (mig_manifest_body(w->manifest, &body, err) &&
+                                mig_crypt_mac(w->crypt, body.data, body.size, w->manifest->encryption.mac, err));
+  mig_buf_free(&body);
+  return ok;
+}
+
 /* The file's own sum is taken with zeros where it will stand, then put there. */
 static bool write_manifest(mig_archive_writer *w, mig_error *err) {
   mig_manifest *m = w->manifest;
@@ -191,7 +200,8 @@ static bool write_manifest(mig_archive_writer *w, mig_error *err) {
   char sum[MIG_SHA256_HEX];
   uint64_t offset = 0;
   m->archive_sha256[0] = 0;
-  bool ok = mig_manifest_seal(m, err) && mig_manifest_check(m, err) && mig_manifest_write(m, &json, err) &&
+  bool ok = mig_manifest_seal(m, err) && mig_manifest_check(m, err) && authenticate(w, err) &&
+            mig_manifest_write(m, &json, err) &&
             write_member(w, MIG_MANIFEST_MEMBER, json.data, json.size, &offset, sum, err) &&
             mig_tar_out_close(w->tar, m->archive_sha256, err) &&
             mig_tar_out_patch(w->tar, offset + json.size - MIG_MANIFEST_TAIL_BYTES, m->archive_sha256,

@@ -17,7 +17,7 @@
 #define SCRYPT_P    3u
 
 struct mig_crypt {
-  uint8_t key[KEY_BYTES];
+  uint8_t chunks[KEY_BYTES], manifest[KEY_BYTES];
   char *id;
 };
 
@@ -48,8 +48,8 @@ static bool expand(const uint8_t master[KEY_BYTES], const char *info, uint8_t *o
   return mig_hkdf(master, KEY_BYTES, NULL, 0, info, strlen(info), out, size, err);
 }
 
-/* The key of the chunks and the check value, from the secret and the salt. */
-static bool derive(const mig_key *key, const mig_encryption *e, uint8_t chunks[KEY_BYTES], char check[MIG_CRYPT_HEX],
+/* The keys of the chunks and the manifest and the check value, from the secret and the salt. */
+static bool derive(mig_crypt *c, const mig_key *key, const mig_encryption *e, char check[MIG_CRYPT_HEX],
                    mig_error *err) {
   static const char purpose[] = "mig master 1";
   uint8_t salt[SALT_BYTES], master[KEY_BYTES], value[SALT_BYTES];
@@ -58,7 +58,8 @@ static bool derive(const mig_key *key, const mig_encryption *e, uint8_t chunks[K
       e->passphrase
           ? mig_scrypt(key->bytes, key->size, salt, sizeof salt, e->n, e->r, e->p, master, sizeof master, err)
           : mig_hkdf(key->bytes, key->size, salt, sizeof salt, purpose, sizeof purpose - 1, master, sizeof master, err);
-  ok = ok && expand(master, "mig chunks 1", chunks, KEY_BYTES, err) &&
+  ok = ok && expand(master, "mig chunks 1", c->chunks, KEY_BYTES, err) &&
+       expand(master, "mig manifest 1", c->manifest, KEY_BYTES, err) &&
        expand(master, "mig check 1", value, sizeof value, err);
   if (ok) to_hex(value, sizeof value, check);
   OPENSSL_cleanse(master, sizeof master);
@@ -84,7 +85,7 @@ bool mig_crypt_new(const mig_key *key, const char *id, mig_encryption *out, mig_
   if (RAND_bytes(salt, sizeof salt) != 1) return mig_crypto_failed(err, "the random number generator");
   to_hex(salt, sizeof salt, out->salt);
   if (!make(id, crypt, err)) return false;
-  if (derive(key, out, (*crypt)->key, out->check, err)) return true;
+  if (derive(*crypt, key, out, out->check, err)) return true;
   mig_crypt_free(*crypt);
   *crypt = NULL;
   return false;
@@ -102,7 +103,7 @@ bool mig_crypt_open(const mig_key *key, const char *id, const mig_encryption *e,
   *crypt = NULL;
   if (!key || key->passphrase != e->passphrase) return needs_key(id, e->passphrase, err);
   if (!make(id, crypt, err)) return false;
-  bool ok = derive(key, e, (*crypt)->key, check, err);
+  bool ok = derive(*crypt, key, e, check, err);
   if (ok && CRYPTO_memcmp(check, e->check, MIG_CRYPT_HEX - 1) != 0) {
     ok =
         mig_fail(err, MIG_E_USAGE, "this is not the %s of the snapshot %s", key->passphrase ? "passphrase" : "key", id);
@@ -117,7 +118,8 @@ bool mig_crypt_open(const mig_key *key, const char *id, const mig_encryption *e,
 
 void mig_crypt_free(mig_crypt *c) {
   if (!c) return;
-  OPENSSL_cleanse(c->key, sizeof c->key);
+  OPENSSL_cleanse(c->chunks, sizeof c->chunks);
+  OPENSSL_cleanse(c->manifest, sizeof c->manifest);
   mig_free(c->id);
   mig_free(c);
 }
@@ -133,7 +135,7 @@ static bool add_place(EVP_CIPHER_CTX *ctx, const mig_crypt *c, const char *membe
 
 static EVP_CIPHER_CTX *start(const mig_crypt *c, const char *member, const uint8_t *nonce, bool seals) {
   EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-  if (ctx && EVP_CipherInit_ex2(ctx, EVP_aes_256_gcm(), c->key, nonce, seals ? 1 : 0, NULL) == 1 &&
+  if (ctx && EVP_CipherInit_ex2(ctx, EVP_aes_256_gcm(), c->chunks, nonce, seals ? 1 : 0, NULL) == 1 &&
       add_place(ctx, c, member))
     return ctx;
   EVP_CIPHER_CTX_free(ctx);
@@ -178,4 +180,15 @@ bool mig_crypt_unseal(const mig_crypt *c, const char *member, const void *data, 
   mig_fail(err, MIG_E_ARCHIVE, "%s was altered, or is not of this place", member);
   mig_why(err, "the key is the right one, but the chunk's authentication tag does not fit");
   return mig_hint(err, "nothing was taken from it; use another copy of the snapshot");
+}
+
+bool mig_crypt_mac(const mig_crypt *c, const void *data, size_t size, char hex[static MIG_SHA256_HEX], mig_error *err) {
+  uint8_t mac[KEY_BYTES];
+  size_t n = 0;
+  if (!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, c->manifest, sizeof c->manifest, data, size, mac, sizeof mac,
+                 &n) ||
+      n != sizeof mac)
+    return mig_crypto_failed(err, "HMAC-SHA256");
+  to_hex(mac, sizeof mac, hex);
+  return true;
 }

@@ -5,8 +5,10 @@
  *     reading:  key --> mig_crypt_open (says when it is the wrong key)    --> unseal* --> free
  *
  * From the key file (by HKDF) or passphrase (by scrypt) and a random salt comes a master key; from that, by HKDF, the
- * key of the chunks and a check value, which tells a wrong key from altered data. A sealed chunk is nonce, ciphertext,
- * tag; the archive's id and the member's name are authenticated with it, so that no chunk can stand for another.
+ * key of the chunks, a check value, which tells a wrong key from altered data, and a key for the manifest's HMAC:
+ * without the secret nobody can change what the manifest says, so that no chunk or collection can be left out. A sealed
+ * chunk is nonce, ciphertext, tag; the archive's id and the member's name are authenticated with it, so that no chunk
+ * can stand for another.
  * docs/snapshot-format.md is normative.
  * Secrets: key material is wiped when freed and never comes out. Threads: seal and unseal may run on several at once.
  * Errors: MIG_E_USAGE for a key that cannot be used, is missing or is the wrong one; MIG_E_ARCHIVE for altered data.
@@ -14,6 +16,7 @@
 #ifndef MIG_BACKUP_CRYPT_H
 #define MIG_BACKUP_CRYPT_H
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 typedef struct mig_key mig_key;
@@ -30,6 +33,7 @@ typedef struct mig_encryption {
   bool passphrase;  /* scrypt; otherwise HKDF of a key file */
   uint64_t n, r, p; /* scrypt's; 0 without it */
   char salt[MIG_CRYPT_HEX], check[MIG_CRYPT_HEX];
+  char mac[MIG_SHA256_HEX]; /* of the manifest: mig_crypt_mac */
 } mig_encryption;
 
 /* All bytes of the file, as they are, 32 to 4096; others must not be able to read it. */
@@ -54,5 +58,7 @@ bool mig_crypt_seal(const mig_crypt *c, const char *member, const void *data, si
 /* MIG_E_ARCHIVE when anything was altered: data, place or archive. */
 bool mig_crypt_unseal(const mig_crypt *c, const char *member, const void *data, size_t size, mig_buf *out,
                       mig_error *err);
+/* HMAC-SHA256, in hex: of all that stands in manifest.json before it. */
+bool mig_crypt_mac(const mig_crypt *c, const void *data, size_t size, char hex[static MIG_SHA256_HEX], mig_error *err);
 
 #endif

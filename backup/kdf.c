@@ -21,10 +21,9 @@ bool mig_hkdf(const void *secret, size_t size, const void *salt, size_t salt_siz
   char digest[] = "SHA256";
   EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
   EVP_KDF_CTX *ctx = kdf ? EVP_KDF_CTX_new(kdf) : NULL;
-  const OSSL_PARAM params[] = {
-      OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0), bytes(OSSL_KDF_PARAM_KEY, secret, size),
-      bytes(OSSL_KDF_PARAM_SALT, salt, salt_size), bytes(OSSL_KDF_PARAM_INFO, info, info_size),
-      OSSL_PARAM_construct_end()};
+  const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+                               bytes(OSSL_KDF_PARAM_KEY, secret, size), bytes(OSSL_KDF_PARAM_SALT, salt, salt_size),
+                               bytes(OSSL_KDF_PARAM_INFO, info, info_size), OSSL_PARAM_construct_end()};
   const bool ok = ctx && EVP_KDF_derive(ctx, out, out_size, params) == 1;
   EVP_KDF_CTX_free(ctx);
   EVP_KDF_free(kdf);

@@ -40,6 +40,8 @@ char *mig_member_of_metadata(const char *database, const char *collection);
 bool mig_manifest_check(const mig_manifest *m, mig_error *err);
 bool mig_manifest_check_totals(const mig_manifest *m, mig_error *err); /* sums and digest */
 
+/* manifest.json up to its own sums: what the HMAC of an encrypted archive is over. */
+bool mig_manifest_body(const mig_manifest *m, mig_buf *json, mig_error *err);
 /* The content of mig-snapshot.json, and of a collection's metadata.json: both follow from the manifest. */
 bool mig_manifest_header(const mig_manifest *m, mig_buf *json, mig_error *err);
 bool mig_metadata_write(const mig_manifest *m, const mig_collection_entry *c, mig_buf *json, mig_error *err);

@@ -190,7 +190,8 @@ static bool parse_encryption(const bson_t *doc, mig_encryption *e, mig_error *er
   if (e->passphrase && (!get_number(doc, "encryption.n", &e->n, err) || !get_number(doc, "encryption.r", &e->r, err) ||
                         !get_number(doc, "encryption.p", &e->p, err)))
     return false;
-  return get_hex(doc, "encryption.salt", e->salt, err) && get_hex(doc, "encryption.check", e->check, err);
+  return get_hex(doc, "encryption.salt", e->salt, err) && get_hex(doc, "encryption.check", e->check, err) &&
+         get_sum(doc, "manifestHmac", false, e->mac, err);
 }
 
 static bool parse_document(const bson_t *doc, mig_manifest *m, mig_error *err) {

@@ -121,9 +121,7 @@ static bool put_circumstances(mig_buf *b, const mig_manifest *m, mig_error *err)
                         m->cluster_increment);
 }
 
-bool mig_manifest_write(const mig_manifest *m, mig_buf *b, mig_error *err) {
-  char sum[MIG_SHA256_HEX];
-  size_t start = b->size;
+bool mig_manifest_body(const mig_manifest *m, mig_buf *b, mig_error *err) {
   if (!put_origin(b, m, err) || !put_circumstances(b, m, err) ||
       !put(b, ",\n\"header\":{\"member\":\"" MIG_HEADER_MEMBER "\"", err) ||
       !put_number(b, ",\"offset\":", m->header_offset, err) || !put_number(b, ",\"bytes\":", m->header_bytes, err) ||
@@ -131,10 +129,19 @@ bool mig_manifest_write(const mig_manifest *m, mig_buf *b, mig_error *err) {
     return false;
   for (size_t i = 0; i < m->collection_count; i++)
     if (!put(b, i ? ",\n" : "\n", err) || !put_collection(b, &m->collections[i], err)) return false;
-  if (!put_number(b, "],\n\"documents\":", m->documents, err) ||
-      !put_number(b, ",\n\"rawBytes\":", m->raw_bytes, err) || !put_text(b, ",\n\"digest\":", m->digest, err) ||
-      !put(b, ",\n", err))
-    return false;
+  return put_number(b, "],\n\"documents\":", m->documents, err) &&
+         put_number(b, ",\n\"rawBytes\":", m->raw_bytes, err) && put_text(b, ",\n\"digest\":", m->digest, err) &&
+         put(b, ",\n", err);
+}
+
+static bool put_mac(mig_buf *b, const mig_encryption *e, mig_error *err) {
+  return !e->used || (put_text(b, "\"manifestHmac\":", e->mac[0] ? e->mac : zeros, err) && put(b, ",\n", err));
+}
+
+bool mig_manifest_write(const mig_manifest *m, mig_buf *b, mig_error *err) {
+  char sum[MIG_SHA256_HEX];
+  size_t start = b->size;
+  if (!mig_manifest_body(m, b, err) || !put_mac(b, &m->encryption, err)) return false;
   /* The manifest's own sum is over all that stands before it, so that it can be checked without the file. */
   return mig_sha256_hex(b->data + start, b->size - start, sum, err) && put_text(b, "\"manifestSha256\":", sum, err) &&
          put_text(b, ",\n\"archiveSha256\":", m->archive_sha256[0] ? m->archive_sha256 : zeros, err) &&

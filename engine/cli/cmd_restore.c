@@ -121,6 +121,7 @@ bool cmd_restore(mig_cli *cli, mig_error *err) {
   mig_received *received = NULL;
   mig_emergency_options o = {.snapshot = cli->args[0],
                              .only = cli->only,
+                             .signer = cli->opt[OPT_SIGNER],
                              .replace = cli->opt[OPT_REPLACE] != NULL,
                              .no_indexes = cli->opt[OPT_NO_INDEXES] != NULL,
                              .dry_run = cli->opt[OPT_DRY_RUN] != NULL,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup/sign.h"
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/names.h"
@@ -206,7 +207,8 @@ bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_em
   free(real);
   mig_free(found);
   ok = ok && (out->path || mig_no_memory(err, "path")) && mig_archive_open_with(out->path, e->key, &archive, err) &&
-       mig_archive_verify(archive, mig_engine_observer(e), err);
+       mig_archive_verify(archive, mig_engine_observer(e), err) &&
+       (!o->signer || mig_sign_check(archive, o->signer, err));
   const mig_restore_options options = restore_options(e, o);
   ok = ok && mig_restore_check(archive, &options, err) && check_original(e, mig_archive_contents(archive), o, err);
   if (ok && o->dry_run) {

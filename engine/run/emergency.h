@@ -20,6 +20,7 @@ typedef struct mig_emergency_options {
   const char *snapshot; /* id in the store, or a path */
   mig_strategy strategy;
   const char *const *only;
+  const char *signer;       /* public key: the snapshot must be signed by its holder; NULL: anybody's will do */
   const mig_restore_as *as; /* beside the originals: just these, and only where nothing is yet */
   size_t as_count;
   bool replace; /* `as`: what is there may be brought to the snapshot's state */

@@ -45,11 +45,14 @@ static bool put_back(mig_engine *e, const mig_run_key *key, const mig_entry *ent
     return mig_hint(err, "look at the data; then say how it is: mig mark %s --applied (or --pending) --why TEXT",
                     entry->name);
   }
+  mig_archive *readable = NULL; /* there, and with its key: known before anything is announced */
+  bool ok = mig_archive_open_with(entry->run.snapshot.path, e->key, &readable, err);
+  mig_archive_free(readable);
   /* the dead runner's last write may still run on the server, if taking the lease could not end it */
-  bool ok = mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err) &&
-            mig_db_wait_writes(e->db, WAIT_FOR_WRITES_MS, err) &&
-            mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering",
-                         displaced, &documents, identical, err);
+  ok = ok && mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err) &&
+       mig_db_wait_writes(e->db, WAIT_FOR_WRITES_MS, err) &&
+       mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering", displaced,
+                    &documents, identical, err);
   if (!ok && err && err->code != MIG_E_LEASE) {
     err->code = MIG_E_NOT_RESTORED;
     if (!err->hint[0] || err->network)

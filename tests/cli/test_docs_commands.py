@@ -29,7 +29,7 @@ PAGES = sorted([REPO / "README.md", REPO / "CONTRIBUTING.md", *(REPO / "docs").g
 FENCE = re.compile(r"^(?P<marks>(?:[ ]*<!-- [^\n]+ -->\n+)*)(?P<indent>[ ]*)```(?P<kind>\w*)\n(?P<text>.*?)^(?P=indent)```$"
                    r"|^<!-- (?P<hidden>setup)\n(?P<before>.*?)^-->$", re.S | re.M)
 RUN = {"sh", "console", "setup"}
-SHOWN = {"", "json", "text", "c", "js", "dockerfile", "yaml"}
+SHOWN = {"", "json", "text", "c", "js", "dockerfile", "yaml", "python"}  # python: test_encryption.py runs it
 URI = "mongodb://127.0.0.1:27017/app"
 GREEN = "mongodb://127.0.0.1:27017/green"
 MOST_NOT_RUN = 16  # of all pages: more needs a good reason

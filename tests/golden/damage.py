@@ -43,8 +43,9 @@ def join(parts):
     return out + b"\0" * 1024
 
 
-def reseal(parts, raw=None, name=None):
-    """Brings offsets, sizes, hashes and the digest up to what the members are now. raw: what chunk `name` unpacks to."""
+def reseal(parts, raw=None, name=None, hmac=None):
+    """Brings offsets, sizes, hashes and the digest up to what the members are now. raw: what chunk `name` unpacks to;
+    hmac: of an encrypted archive's manifest up to there, for who has its key."""
     text = parts[-1][2].decode()
     at = 0
     for member, header, content in parts[:-1]:
@@ -68,6 +69,9 @@ def reseal(parts, raw=None, name=None):
         text = re.sub(r'("digest":")[0-9a-f]{64}', lambda m: m[1] + digest, text)
     except (read_snapshot.Bad, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
+    if hmac:
+        body = text[:text.rindex('"manifestHmac":')]
+        text = re.sub(r'("manifestHmac":")[0-9a-f]{64}', lambda m: m[1] + hmac(body.encode()), text)
     head = text[:text.index('"manifestSha256"')]
     own = hashlib.sha256(head.encode()).hexdigest()
     zeroed = f'{head}"manifestSha256":"{own}",\n"archiveSha256":"{"0" * 64}"}}\n'

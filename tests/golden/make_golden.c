@@ -2,11 +2,12 @@
  * make_golden - writes tests/golden/good/: the snapshot of archive_fixture.h with a fixed id and time
  *
  *     cc ... tests/golden/make_golden.c   then   ./make_golden FOLDER
- *     ... ./make_golden FOLDER KEY-FILE PASSPHRASE-FILE        the encrypted ones instead
+ *     ... ./make_golden FOLDER KEY-FILE PASSPHRASE-FILE SIGN-KEY    the encrypted ones instead, signed
  *
  * Run once for each format version; what is in git stays as it is (see README.md).
  */
 #include "../unit/archive_fixture.h"
+#include "backup/sign.h"
 
 static int write_encrypted(mig_store *store, char **argv) {
   mig_key *keys[2] = {NULL, NULL};
@@ -15,7 +16,8 @@ static int write_encrypted(mig_store *store, char **argv) {
   bool ok = mig_key_from_file(argv[2], &keys[0], &err) && mig_key_from_passphrase_file(argv[3], &keys[1], &err);
   for (size_t i = 0; ok && i < 2; i++) {
     ok = mig_store_use_key(store, keys[i], &err) &&
-         fixture_archive(store, i ? "format1-passphrase" : "format1-key-file", 700, &path, &err);
+         fixture_archive(store, i ? "format1-passphrase" : "format1-key-file", 700, &path, &err) &&
+         mig_sign_archive(path, argv[4], &err);
     mig_free(path);
   }
   mig_key_free(keys[0]);
@@ -32,11 +34,11 @@ int main(int argc, char **argv) {
   } archives[] = {{"format1-small-chunks", 700}, {"format1-one-chunk", 0}};
   mig_store *store = NULL;
   mig_error err = {0};
-  if ((argc != 2 && argc != 4) || !mig_store_open(argv[1], true, &store, &err)) {
+  if ((argc != 2 && argc != 5) || !mig_store_open(argv[1], true, &store, &err)) {
     fprintf(stderr, "usage: make_golden FOLDER\n");
     return 2;
   }
-  if (argc == 4) return write_encrypted(store, argv);
+  if (argc == 5) return write_encrypted(store, argv);
   for (size_t i = 0; i < sizeof archives / sizeof *archives; i++) {
     char *path = NULL;
     if (!fixture_archive(store, archives[i].id, archives[i].chunk_bytes, &path, &err)) {

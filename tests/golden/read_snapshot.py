@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """A second reader of snapshot format 1, after docs/snapshot-format.md and without a line of mig: it keeps that page honest.
 
-usage: read_snapshot.py [--key-file FILE | --passphrase-file FILE] [--extract FOLDER] FILE...
-       verifies each file; prints a line a file, exit 1 if one is refused; --extract also writes the documents of each
+usage: read_snapshot.py [--key-file FILE | --passphrase-file FILE] [--signer PEM] [--extract FOLDER] FILE...
+       verifies each file (--signer: and FILE.sig, by this public key); prints a line a file, exit 1 if one is refused; --extract also writes the documents of each
        collection, decrypted and unpacked, to FOLDER/<db>.<collection>.bson (names as they are encoded)
 
-Needs Python 3.8 and the zstd program; for encrypted archives also the package "cryptography". It is for tests: it reads whole files into memory.
+Needs Python 3.8 and the zstd program; for encrypted and signed archives also the package "cryptography". It is for tests: it reads whole files into memory.
 """
 import base64, hashlib, hmac, json, re, struct, subprocess, sys, tarfile, urllib.parse
 
@@ -94,7 +94,8 @@ class Secret:
     def __init__(self, key=None, passphrase=None):
         self.key, self.passphrase = key, passphrase
 
-    def chunk_key(self, e):
+    def keys(self, e):
+        """(key of the chunks, key of the manifest)"""
         salt = bytes.fromhex(e["salt"])
         if e["kdf"] == "scrypt":
             need(self.passphrase is not None, "needs a passphrase")
@@ -103,7 +104,7 @@ class Secret:
             need(e["kdf"] == "HKDF-SHA256" and self.key is not None, "needs a key file")
             master = hkdf(self.key, salt, b"mig master 1", 32)
         need(hmac.compare_digest(hkdf(master, b"", b"mig check 1", 16).hex(), e["check"]), "wrong key")
-        return hkdf(master, b"", b"mig chunks 1", 32)
+        return hkdf(master, b"", b"mig chunks 1", 32), hkdf(master, b"", b"mig manifest 1", 32)
 
 
 def unseal(key, archive_id, member, stored):
@@ -113,6 +114,15 @@ def unseal(key, archive_id, member, stored):
         return AESGCM(key).decrypt(stored[:12], stored[12:], f"mig chunk 1\n{archive_id}\n{member}\n".encode())
     except InvalidTag:
         raise Bad("an encrypted chunk was altered, or is not of this place")
+
+
+def signed_by(signer, signature, manifest):
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    try:
+        load_pem_public_key(signer).verify(signature, manifest)
+    except InvalidSignature:
+        raise Bad("the signature is not of this signer, or the manifest was altered")
 
 
 def digest(manifest):
@@ -160,7 +170,7 @@ def check_chunk(k, stored, encrypted):
     return raw
 
 
-def verify(path, secret=Secret(), extract=None):
+def verify(path, secret=Secret(), extract=None, signer=None):
     data = open(path, "rb").read()
     try:
         found = members(path, data)
@@ -173,11 +183,17 @@ def verify(path, secret=Secret(), extract=None):
     need(tail and sha(text[:tail.start() + 1]) == tail[1].decode(), "manifestSha256")
     digits = offset + tail.start(2)
     need(sha(data[:digits] + b"0" * 64 + data[digits + 64:]) == tail[2].decode(), "archiveSha256")
+    if signer:
+        signed_by(signer, open(f"{path}.sig", "rb").read(), text)
     m = json.loads(text)
     need(m["format"] == 1 and m["features"] in ([], ["encryption"]), "format")
     encrypted = m["features"] == ["encryption"]
     need(encrypted == ("encryption" in m) and (not encrypted or m["encryption"]["cipher"] == "AES-256-GCM"), "encryption")
-    key = secret.chunk_key(m["encryption"]) if encrypted else None
+    key = None
+    if encrypted:
+        key, manifest_key = secret.keys(m["encryption"])
+        body = text[:text.rindex(b'"manifestHmac":')]
+        need(hmac.compare_digest(hmac.new(manifest_key, body, "sha256").hexdigest(), m["manifestHmac"]), "manifest.json was altered")
     need(m["digest"] == digest(m), "digest")
     prefix = urllib.parse.quote(m["database"], safe="%")
     listed = [(m["header"]["member"], m["header"])]
@@ -212,18 +228,19 @@ def verify(path, secret=Secret(), extract=None):
 
 
 def main():
-    worst, args, secret, extract = 0, sys.argv[1:], Secret(), None
+    worst, args, secret, extract, signer = 0, sys.argv[1:], Secret(), None, None
     while args and args[0].startswith("--"):
         option, value, args = args[0], args[1], args[2:]
         if option == "--key-file": secret = Secret(key=open(value, "rb").read())
         elif option == "--passphrase-file": secret = Secret(passphrase=open(value, "rb").read().split(b"\n")[0])
         elif option == "--extract": extract = value
+        elif option == "--signer": signer = open(value, "rb").read()
         else: sys.exit(f"unknown option {option}")
     for path in args:
         try:
-            m = verify(path, secret, extract)
+            m = verify(path, secret, extract, signer)
             print(f'{path}: good, {m["documents"]} documents, digest {m["digest"]}')
-        except (Bad, KeyError, TypeError, ValueError) as e:
+        except (Bad, OSError, KeyError, TypeError, ValueError) as e:
             print(f"{path}: refused: {type(e).__name__}: {e}")
             worst = 1
     sys.exit(worst)

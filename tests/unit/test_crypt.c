@@ -1,4 +1,5 @@
 /* Encryption of chunks: what it binds, and that every kind of wrong is told apart. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "archive_fixture.h"
 #include "backup/crypt.h"
+#include "backup/sign.h"
 
 #define CHECK(call, err)                                                                                               \
   do {                                                                                                                 \
@@ -197,7 +199,7 @@ static void encrypted_archives_are_read_for_ever(void **state) {
   (void)state;
   assert_non_null(mkdtemp(folder));
   for (int passphrase = 0; passphrase < 2; passphrase++) {
-    char path[512];
+    char path[512], signer[512];
     mig_archive *a = NULL;
     mig_key *key = golden_key(folder, passphrase), *other = golden_key(folder, !passphrase);
     snprintf(path, sizeof path, "%s/golden/encrypted/format1-%s.mig.tar", MIG_TEST_SOURCE_DIR,
@@ -206,6 +208,9 @@ static void encrypted_archives_are_read_for_ever(void **state) {
     assert_false(mig_archive_verify(a, NULL, &err));
     assert_int_equal(err.code, MIG_E_USAGE);
     assert_false(mig_archive_unlock(a, other, &err));
+    assert_true(mig_archive_check_sum(a, &err)); /* so is the sum of the file */
+    snprintf(signer, sizeof signer, "%s/golden/encrypted/signer.pub", MIG_TEST_SOURCE_DIR);
+    assert_true(mig_sign_check(a, signer, &err));
     assert_true(mig_archive_unlock(a, key, &err));
     if (!mig_archive_verify(a, NULL, &err)) fixture_print(&err);
     check_documents(a, "every type", 0, FIXTURE_DOCUMENTS);
@@ -219,6 +224,118 @@ static void encrypted_archives_are_read_for_ever(void **state) {
   rmdir(folder);
 }
 
+/* A copy of a golden archive, in which one byte after the other is changed. */
+typedef struct copy {
+  char path[64];
+  int fd;
+  mig_buf bytes;
+  mig_key *key;
+} copy;
+
+static copy copy_of_golden(const char *folder) {
+  copy c = {.key = golden_key(folder, false)};
+  char path[512];
+  mig_error err;
+  snprintf(path, sizeof path, "%s/golden/encrypted/format1-key-file.mig.tar", MIG_TEST_SOURCE_DIR);
+  snprintf(c.path, sizeof c.path, "%s/copy.mig.tar", folder);
+  CHECK(mig_fs_read(path, 1 << 20, &c.bytes, &err), err);
+  c.fd = open(c.path, O_RDWR | O_CREAT | O_EXCL, 0600);
+  assert_int_equal(write(c.fd, c.bytes.data, c.bytes.size), c.bytes.size);
+  return c;
+}
+
+static void put(const copy *c, size_t at, uint8_t byte) {
+  assert_int_equal(pwrite(c->fd, &byte, 1, (off_t)at), 1);
+}
+
+static bool reads(const copy *c, mig_error *err) {
+  mig_archive *a = NULL;
+  const bool ok = mig_archive_open_with(c->path, c->key, &a, err) && mig_archive_verify(a, NULL, err);
+  mig_archive_free(a);
+  return ok;
+}
+
+static void done_with(copy *c, const char *folder) {
+  close(c->fd);
+  unlink(c->path);
+  mig_buf_free(&c->bytes);
+  mig_key_free(c->key);
+  rmdir(folder);
+}
+
+static void every_changed_byte_is_refused_as_damage(void **state) {
+  char folder[] = "/tmp/mig-crypt-XXXXXX";
+  mig_error err;
+  (void)state;
+  assert_non_null(mkdtemp(folder));
+  copy c = copy_of_golden(folder);
+  CHECK(reads(&c, &err), err);
+  for (size_t i = 0; i < c.bytes.size; i++) {
+    put(&c, i, c.bytes.data[i] ^ (uint8_t)(1u << i % 8));
+    memset(&err, 0, sizeof err);
+    if (reads(&c, &err)) fail_msg("byte %zu was changed and nobody saw it", i);
+    if (err.code != MIG_E_ARCHIVE || strstr(err.what, "this is not the key"))
+      fail_msg("byte %zu was changed, and it says: %s", i, err.what);
+    put(&c, i, c.bytes.data[i]);
+  }
+  CHECK(reads(&c, &err), err);
+  done_with(&c, folder);
+}
+
+/* Documents enough for all threads; what comes out of the encrypted archive is what the clear one holds. */
+static void threads_seal_and_open_what_one_would(void **state) {
+  enum { DOCUMENTS = 4000 };
+  char folder[] = "/tmp/mig-crypt-XXXXXX", digests[2][MIG_SHA256_HEX];
+  mig_store *store = NULL;
+  mig_error err;
+  mig_key *key = passphrase("correct horse");
+  (void)state;
+  assert_non_null(mkdtemp(folder));
+  CHECK(mig_store_open(folder, true, &store, &err), err);
+  for (int encrypted = 0; encrypted < 2; encrypted++) {
+    mig_archive_writer *w = NULL;
+    const mig_archive_options options = {.chunk_bytes = 4000, .jobs = 4};
+    char *path = NULL, sum[MIG_SHA256_HEX];
+    uint64_t bytes = 0;
+    mig_archive *a = NULL;
+    CHECK(mig_store_use_key(store, encrypted ? key : NULL, &err), err);
+    CHECK(mig_archive_begin(store, fixture_manifest(encrypted ? "locked" : "clear"), &options, &w, &err), err);
+    for (int collection = 0; collection < 2; collection++) {
+      bson_t *info = fixture_info("c", "collection", false), *indexes = fixture_indexes();
+      CHECK(mig_archive_collection(w, collection ? "two" : "one", MIG_HOLDS_DOCUMENTS, info, indexes, &err), err);
+      for (unsigned n = 0; n < DOCUMENTS; n++) {
+        bson_t *doc = fixture_document((n + (unsigned)collection) % FIXTURE_DOCUMENTS);
+        CHECK(mig_archive_document(w, bson_get_data(doc), doc->len, &err), err);
+        bson_destroy(doc);
+      }
+      CHECK(mig_archive_collection_end(w, &err), err);
+      bson_destroy(info);
+      bson_destroy(indexes);
+    }
+    CHECK(mig_archive_finish(w, &path, sum, &bytes, &err), err);
+    mig_archive_writer_free(w);
+    CHECK(mig_archive_open_with(path, encrypted ? key : NULL, &a, &err), err);
+    CHECK(mig_archive_verify(a, NULL, &err), err);
+    assert_true(mig_archive_contents(a)->collections[0].chunk_count > 100);
+    assert_int_equal(mig_archive_contents(a)->encryption.used, encrypted);
+    strcpy(digests[encrypted], mig_archive_contents(a)->digest);
+    mig_archive_cursor *cursor = NULL;
+    bson_t doc;
+    unsigned n = 0;
+    CHECK(mig_archive_documents(a, mig_manifest_find(mig_archive_contents(a), "two"), 0, &cursor, &err), err);
+    while (mig_archive_cursor_next(cursor, &doc, &err) == MIG_ARCHIVE_DOC) n++;
+    assert_int_equal(n, DOCUMENTS);
+    mig_archive_cursor_close(cursor);
+    mig_archive_free(a);
+    unlink(path);
+    mig_free(path);
+  }
+  assert_string_equal(digests[0], digests[1]);
+  mig_store_close(store);
+  mig_key_free(key);
+  rmdir(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sealed_chunks_open_only_in_their_place),
@@ -227,6 +344,8 @@ int main(void) {
       cmocka_unit_test(what_a_manifest_says_is_bounded),
       cmocka_unit_test(fixed_vectors_stay_as_they_are),
       cmocka_unit_test(encrypted_archives_are_read_for_ever),
+      cmocka_unit_test(every_changed_byte_is_refused_as_damage),
+      cmocka_unit_test(threads_seal_and_open_what_one_would),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
