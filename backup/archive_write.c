@@ -92,6 +92,12 @@ static bool open_line(mig_archive_writer *w, const mig_archive_options *o, mig_e
   return mig_chunk_line_open(&line, &w->line, err);
 }
 
+static bool use_key(mig_archive_writer *w, const mig_key *key, mig_error *err) {
+  if (!key) return true;
+  if (!(w->key = mig_key_copy(key))) return mig_no_memory(err, "key");
+  return mig_crypt_new(w->key, w->manifest->id, &w->manifest->encryption, &w->crypt, err);
+}
+
 bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archive_options *options,
                        mig_archive_writer **out, mig_error *err) {
   *out = NULL;
@@ -105,12 +111,9 @@ bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archi
     mig_fail(err, MIG_E_FAILED, "a snapshot needs an id and the database's name");
     goto done;
   }
-  if (mig_store_key(store) && (!(w->key = mig_key_copy(mig_store_key(store))) ||
-                               !mig_crypt_new(w->key, manifest->id, &manifest->encryption, &w->crypt, err)))
-    goto done;
-  if (!open_line(w, options, err) || !mig_store_paths(store, manifest->id, &w->partial, &w->final, err) ||
-      !mig_hash_new(&w->whole, err) || !mig_hash_new(&w->part, err) ||
-      !mig_tar_out_open(w->partial, manifest->created_unix_ms, &w->tar, err))
+  if (!use_key(w, mig_store_key(store), err) || !open_line(w, options, err) ||
+      !mig_store_paths(store, manifest->id, &w->partial, &w->final, err) || !mig_hash_new(&w->whole, err) ||
+      !mig_hash_new(&w->part, err) || !mig_tar_out_open(w->partial, manifest->created_unix_ms, &w->tar, err))
     goto done;
   w->made_partial = true;
   if (write_header(w, err)) *out = w;

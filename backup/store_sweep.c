@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backup/sign.h"
 #include "backup/store.h"
 
 static void sweep_one(const char *path) {
@@ -38,10 +39,11 @@ bool mig_store_sweep(const mig_store *s, mig_error *err) {
 }
 
 bool mig_store_remove(const mig_store *s, const mig_store_item *item, mig_error *err) {
+  char *signature = mig_strdup_printf("%s" MIG_SIGN_SUFFIX, item->path);
   (void)s;
-  if (unlink(item->path) != 0 && errno != ENOENT) return mig_fail_errno(err, "cannot remove %s", item->path);
-  char *signature = mig_strdup_printf("%s.sig", item->path); /* sign.h */
-  if (signature) unlink(signature);
+  if (!signature) return mig_no_memory(err, "path");
+  unlink(signature); /* first: what is killed here is removed next time, while a signature alone would stay for ever */
   mig_free(signature);
+  if (unlink(item->path) != 0 && errno != ENOENT) return mig_fail_errno(err, "cannot remove %s", item->path);
   return mig_fs_sync_folder_of(item->path, err);
 }

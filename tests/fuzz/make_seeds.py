@@ -33,6 +33,8 @@ def archives():
         seed("archive", f"raw-{number}", b"\3" + damage.unzstd(content))
     for archive, parts in (("one", one), ("small", damage.GOOD and damage.members(damage.GOOD))):
         seed("manifest", archive, parts[-1][2])
+    for kind in ("key-file", "passphrase"):
+        seed("manifest", kind, damage.members((GOLDEN / f"encrypted/format1-{kind}.mig.tar").read_bytes())[-1][2])
 
 
 FIELD = {"collection": "users", "field": "a.b", "fields": ["a", "b"], "filter": {"a": {"$gt": 1}}, "from": "x", "to": "y", "value": {"$numberLong": "1"},
