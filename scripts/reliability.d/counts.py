@@ -1,9 +1,10 @@
 """counts.py - tables of what a long run counted, for docs/reliability.md
 
-    counts.py [--write] [--uri URI] [--seconds N] [--date D --commit C --server S] POINT FILE
+    counts.py [--write] [--uri URI] [--seconds N] [--date D --commit C --server S] POINT|all FILE
 
 FILE: JSON lines of tests/harness/counts.py and scripts/fuzz. --write: in the place between `<!-- counts: POINT -->` and
-`<!-- end -->`; without it to stdout. The crash points come from their table, engine/base/crash.h.
+`<!-- end -->`; without it to stdout. The crash points come from their table, engine/base/crash.h. `all`: what a run of
+everything (scripts/test --long) counted, one table for each point that has counts.
 """
 import argparse
 import collections
@@ -15,6 +16,8 @@ import subprocess
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 PAGE = REPO / "docs" / "reliability.md"
+COUNTED_BY = {"crash": "test_crash_matrix.py", "disk": "test_disk.py", "archives": "test_hostile_archives.py", "fuzz": "",
+              "torture": "test_torture.py", "races": "test_races.py"}
 
 
 def crash_points():
@@ -78,17 +81,25 @@ def main():
     facts.date = facts.date or datetime.date.today().isoformat()
     facts.commit = facts.commit or git("rev-parse", "--short", "HEAD") + ("" if not git("status", "--porcelain", "-uno") else " and changes")
     facts.server = facts.server or server_name(facts.uri)
-    found = collections.Counter()
-    for line in facts.file.read_text().splitlines():
-        row = json.loads(line)
-        found[row["what"]] += row["n"]
-    text = render(facts.point, found, facts)
-    if not facts.write:
-        print(text)
-        return
+    rows = [json.loads(line) for line in facts.file.read_text().splitlines()]
+    for point in COUNTED_BY if facts.point == "all" else [facts.point]:
+        found = collections.Counter()
+        for row in rows:
+            if facts.point != "all" or row.get("file", "") == COUNTED_BY[point]:
+                found[row["what"]] += row["n"]
+        if facts.point == "all" and not found:
+            continue
+        text = render(point, found, facts)
+        if facts.write:
+            write(point, text)
+        else:
+            print(f"\n{point}: {text}" if facts.point == "all" else text)
+
+
+def write(point, text):
     page = PAGE.read_text()
-    block = re.compile(rf"(<!-- counts: {facts.point} -->\n).*?(<!-- end -->)", re.S)
-    assert block.search(page), f"{PAGE} has no place for the counts of {facts.point}"
+    block = re.compile(rf"(<!-- counts: {point} -->\n).*?(<!-- end -->)", re.S)
+    assert block.search(page), f"{PAGE} has no place for the counts of {point}"
     PAGE.write_text(block.sub(lambda m: f"{m[1]}{text}\n{m[2]}", page))
 
 

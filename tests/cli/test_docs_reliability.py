@@ -1,4 +1,5 @@
 """What docs/reliability.md and docs/security.md name is there: points, tests, commands; and the points are those of the code."""
+import json
 import pathlib
 import re
 import subprocess
@@ -31,6 +32,16 @@ def test_counts_become_tables_that_leave_no_point_out():
     assert "1,003 kills" in text and "| `step_end` | a step has run | 3 |" in text and "| up | 1,003 |" in text
     assert text.count("\n| `") == len(counts.crash_points())
     assert "| a call fails | 1,234 |" in counts.render("disk", {"a call fails": 1234}, facts)
+
+
+def test_a_run_of_everything_gives_a_table_for_each_point(tmp_path):
+    rows = [{"file": f, "what": "up killed at step_end" if p == "crash" else p, "n": 7} for p, f in counts.COUNTED_BY.items()]
+    assert all((TESTS / "faults" / f).exists() for f in counts.COUNTED_BY.values())
+    (tmp_path / "counts").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    said = subprocess.run([sys.executable, counts.__file__, "--server", "S", "--commit", "abc1234", "all", tmp_path / "counts"], capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr
+    assert re.findall(r"^(\w+): Run of \d{4}-\d\d-\d\d, commit `abc1234`, S", said.stdout, re.M) and "**7 kills**" in said.stdout
+    assert [w for w in POINTS if f"\n{w}: " in said.stdout] == [p for p in POINTS if p in counts.COUNTED_BY]
 
 
 def names(page):
