@@ -46,7 +46,7 @@ def test_a_run_of_everything_gives_a_table_for_each_point(tmp_path):
 
 def names(page):
     """(file, test or None) of every `file: test, test` in a page."""
-    for inline in re.findall(r"`((?:faults|cli|unit|integration|fuzz|golden|harness)/[^`]+)`", page):
+    for inline in re.findall(r"`((?:faults|cli|server|unit|integration|fuzz|golden|harness)/[^`]+)`", page):
         file, _, tests = inline.partition(": ")
         for test in tests.split(", ") if tests else [None]:
             yield file, test
