@@ -15,7 +15,7 @@ SECURITY = (REPO / "docs" / "security.md").read_text()
 POINTS = ["crash", "network", "disk", "archives", "fuzz", "torture", "races", "security"]
 
 sys.path.insert(0, str(REPO / "scripts" / "reliability.d"))
-import counts  # noqa: E402
+import tables  # noqa: E402
 
 
 def test_the_table_of_crash_points_is_that_of_the_code():
@@ -23,25 +23,25 @@ def test_the_table_of_crash_points_is_that_of_the_code():
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| ([\d,]+) \|$", block, re.M)
     in_code = re.findall(r'^  X\(\w+, "(\w+)",', (REPO / "engine" / "base" / "crash.h").read_text(), re.M)
     assert len(in_code) > 25 and [r[0] for r in rows] == in_code
-    assert [(name, when) for name, when, _ in rows] == counts.crash_points()
+    assert [(name, when) for name, when, _ in rows] == tables.crash_points()
 
 
 def test_counts_become_tables_that_leave_no_point_out():
     facts = type("Facts", (), {"date": "D", "commit": "C", "server": "S", "seconds": 0})
-    text = counts.render("crash", {"up killed at step_end": 3, "up killed at (from outside)": 1000}, facts)
+    text = tables.render("crash", {"up killed at step_end": 3, "up killed at (from outside)": 1000}, facts)
     assert "1,003 kills" in text and "| `step_end` | a step has run | 3 |" in text and "| up | 1,003 |" in text
-    assert text.count("\n| `") == len(counts.crash_points())
-    assert "| a call fails | 1,234 |" in counts.render("disk", {"a call fails": 1234}, facts)
+    assert text.count("\n| `") == len(tables.crash_points())
+    assert "| a call fails | 1,234 |" in tables.render("disk", {"a call fails": 1234}, facts)
 
 
 def test_a_run_of_everything_gives_a_table_for_each_point(tmp_path):
-    rows = [{"file": f, "what": "up killed at step_end" if p == "crash" else p, "n": 7} for p, f in counts.COUNTED_BY.items()]
-    assert all((TESTS / "faults" / f).exists() for f in counts.COUNTED_BY.values())
+    rows = [{"file": f, "what": "up killed at step_end" if p == "crash" else p, "n": 7} for p, f in tables.COUNTED_BY.items()]
+    assert all((TESTS / "faults" / f).exists() for f in tables.COUNTED_BY.values())
     (tmp_path / "counts").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    said = subprocess.run([sys.executable, counts.__file__, "--server", "S", "--commit", "abc1234", "all", tmp_path / "counts"], capture_output=True, text=True)
+    said = subprocess.run([sys.executable, tables.__file__, "--server", "S", "--commit", "abc1234", "all", tmp_path / "counts"], capture_output=True, text=True)
     assert said.returncode == 0, said.stderr
     assert re.findall(r"^(\w+): Run of \d{4}-\d\d-\d\d, commit `abc1234`, S", said.stdout, re.M) and "**7 kills**" in said.stdout
-    assert [w for w in POINTS if f"\n{w}: " in said.stdout] == [p for p in POINTS if p in counts.COUNTED_BY]
+    assert [w for w in POINTS if f"\n{w}: " in said.stdout] == [p for p in POINTS if p in tables.COUNTED_BY]
 
 
 def names(page):

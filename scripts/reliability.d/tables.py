@@ -1,6 +1,6 @@
-"""counts.py - tables of what a long run counted, for docs/reliability.md
+"""tables.py - tables of what a long run counted, for docs/reliability.md
 
-    counts.py [--write] [--uri URI] [--seconds N] [--date D --commit C --server S] POINT|all FILE
+    tables.py [--write] [--uri URI] [--seconds N] [--date D --commit C --server S] POINT|all FILE
 
 FILE: JSON lines of tests/harness/counts.py and scripts/fuzz. --write: in the place between `<!-- counts: POINT -->` and
 `<!-- end -->`; without it to stdout. The crash points come from their table, engine/base/crash.h. `all`: what a run of
