@@ -19,7 +19,7 @@ static void on_signal(int number) {
     (void)ignored;
     _exit(7); /* an interrupted run waits: the journal covers it */
   }
-  mig_cli_stop = 1;
+  __atomic_store_n(&mig_cli_stop, 1, __ATOMIC_RELAXED); /* other threads look */
   ssize_t ignored = write(STDERR_FILENO, first, sizeof first - 1);
   (void)ignored;
 }

@@ -67,9 +67,13 @@ bson_t *mig_engine_metadata(const mig_engine *e, const mig_migration *m) {
   return out;
 }
 
+bool mig_stop_asked(const mig_settings *settings) {
+  return settings->stop && __atomic_load_n(settings->stop, __ATOMIC_RELAXED);
+}
+
 static bool checkpoint(void *arg, mig_error *err) {
   mig_engine *e = arg;
-  if (e->settings.stop && *e->settings.stop && !e->undoing) {
+  if (mig_stop_asked(&e->settings) && !e->undoing) {
     mig_fail(err, MIG_E_INTERRUPTED, "interrupted by a signal");
     return mig_why(err, "what was begun is undone");
   }

@@ -29,7 +29,7 @@ static bool wait_for_lease(mig_engine *e, int64_t until_ms, const mig_error *hel
   char hex[3] = "7f";
   for (;;) {
     mig_lease_state s;
-    if (e->settings.stop && *e->settings.stop) return mig_fail(err, MIG_E_INTERRUPTED, "interrupted while waiting");
+    if (mig_stop_asked(&e->settings)) return mig_fail(err, MIG_E_INTERRUPTED, "interrupted while waiting");
     if (!mig_lease_look(e->db, &s, err)) return false;
     if (!s.locked || s.expired || s.holder_dead) return true;
     if (mig_now_monotonic_ms() >= until_ms) {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "run/engine.h"
 #include "server/jobs_internal.h"
 
 #define MOST_WAITING  16
@@ -169,7 +170,7 @@ bool mig_jobs_stop(mig_jobs *j, mig_error *err) {
 
 bool mig_jobs_stopping(mig_jobs *j) {
   pthread_mutex_lock(&j->mutex);
-  bool stopping = j->stopping || (j->settings->stop && *j->settings->stop);
+  bool stopping = j->stopping || mig_stop_asked(j->settings);
   pthread_mutex_unlock(&j->mutex);
   return stopping;
 }

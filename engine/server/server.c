@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/observer.h"
+#include "run/engine.h"
 #include "server/httpd.h"
 #include "server/server_internal.h"
 
@@ -134,21 +135,19 @@ static bool prepare(mig_server *s, mig_error *err) {
 }
 
 static void wait_for_stop(mig_server *s) {
-  while (!*s->engine.stop) {
+  while (!mig_stop_asked(&s->engine)) {
     mig_sleep_ms(100);
     mig_limits_sweep(s->limits);
   }
 }
 
 bool mig_serve(const mig_server_settings *settings, mig_error *err) {
-  static const volatile sig_atomic_t never;
   struct MHD_Daemon *daemon = NULL;
   mig_server *s = mig_alloc(sizeof *s);
   if (!s) return mig_no_memory(err, "server");
   s->settings = settings;
   pthread_mutex_init(&s->say_mutex, NULL);
   bool ok = prepare(s, err);
-  if (ok && !s->engine.stop) s->engine.stop = &never;
   ok = ok && start_daemon(s, &daemon, err);
   if (ok) {
     announce(s, daemon);

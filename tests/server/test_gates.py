@@ -266,7 +266,13 @@ def test_guessing_tokens_is_paid_for_by_waiting(project):
 
 def test_many_at_once_are_all_answered(served):
     paths = ("/api/migrations/status", "/api/migrations/history", "/api/snapshots", "/metrics", "/health", "/api/runs")
-    answers = together(60, lambda i: served.get(paths[i % len(paths)]))
+
+    def ask(i):
+        try:
+            return served.get(paths[i % len(paths)])
+        except OSError:  # more than 32 connections from one address are closed at once
+            return None
+    answers = together(60, ask)
     statuses = [a.status if a else None for a in answers]
     assert statuses.count(200) >= 30 and all(s in (200, 429, 503, None) for s in statuses), statuses
     assert served.get("/health").status == 200
