@@ -1,19 +1,19 @@
 #include "run/engine.h"
 
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/crash.h"
+#include "base/user.h"
 #include "run/emergency.h"
 #include "validators/guard.h"
 
 static bool copy_settings(const mig_settings *in, mig_settings *out, mig_error *err) {
   *out = *in;
-  const struct passwd *user = in->by ? NULL : getpwuid(geteuid());
-  const char *by = in->by ? in->by : user ? user->pw_name : "unknown";
+  mig_user user = {0};
+  if (!in->by) mig_user_look(&user);
+  const char *by = in->by ? in->by : user.name[0] ? user.name : "unknown";
   out->uri = NULL; /* the connection holds it; nobody else needs it */
   out->database = NULL;
   out->migrations = mig_strdup(in->migrations ? in->migrations : "migrations");

@@ -1,7 +1,6 @@
 #include "migrations/module/cache.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/user.h"
 #include "migrations/embedded.h"
 #include "migrations/module/process.h"
 
@@ -29,8 +29,9 @@ static char *folder_name(void) {
   const char *named = variable("MIG_MODULE_CACHE"), *xdg = variable("XDG_CACHE_HOME"), *home = variable("HOME");
   if (named) return mig_strdup(named);
   if (xdg && *xdg == '/') return mig_strdup_printf("%s/mig/modules", xdg);
-  const struct passwd *user = home ? NULL : getpwuid(geteuid());
-  if (user) home = user->pw_dir;
+  mig_user user = {0};
+  if (!home) mig_user_look(&user);
+  if (!home && user.home[0]) home = user.home;
   return mig_strdup_printf("%s/.cache/mig/modules", home ? home : "/nonexistent");
 }
 
