@@ -79,7 +79,8 @@ bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err);
 char *mig_cli_from_config(const mig_cli *cli, const char *key, bool is_path); /* mig.json's; free with mig_free */
 /* key.c: which key is for snapshots; and the key itself, from its file or by asking on the terminal (once). */
 bool mig_cli_settle_key(mig_cli *cli, mig_error *err);
-bool mig_cli_key(mig_cli *cli, mig_error *err); /* cli->key stays NULL when none is set */
+bool mig_cli_nobody_there(const mig_cli *cli, mig_error *err); /* refuses --passphrase, for services */
+bool mig_cli_key(mig_cli *cli, mig_error *err);                /* cli->key stays NULL when none is set */
 /* Opens the engine with the settled settings. */
 bool mig_cli_open(mig_cli *cli, mig_engine **out, mig_error *err);
 

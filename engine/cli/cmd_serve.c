@@ -21,7 +21,8 @@ bool cmd_serve(mig_cli *cli, mig_error *err) {
                            .tls_key = cli->opt[OPT_TLS_KEY],
                            .listening = listening,
                            .arg = cli};
-  if (!mig_cli_settings(cli, &engine, err) || !mig_cli_int(cli, OPT_RATE_LIMIT, 50, &s.requests_per_second, err))
+  if (!mig_cli_nobody_there(cli, err) || !mig_cli_settings(cli, &engine, err) ||
+      !mig_cli_int(cli, OPT_RATE_LIMIT, 50, &s.requests_per_second, err))
     return false;
   mig_cli_catch_signals();
   bool ok = mig_serve(&s, err);

@@ -52,10 +52,7 @@ static bool migrate(mig_cli *cli, mig_error *err) {
   mig_start_report report;
   mig_listener listener = cli_listener(cli);
   int64_t seconds = 600;
-  if (cli->opt[OPT_PASSPHRASE]) {
-    mig_fail(err, MIG_E_USAGE, "start asks for no passphrase: a program starts when nobody is there");
-    return mig_hint(err, "--key-file FILE or --passphrase-file FILE (MIG_KEY_FILE, MIG_PASSPHRASE_FILE)");
-  }
+  if (!mig_cli_nobody_there(cli, err)) return false;
   if (!mig_cli_int(cli, OPT_WAIT, seconds, &seconds, err) || !mig_cli_settings(cli, &settings, err)) return false;
   options.wait_ms = (seconds > 86400 ? 86400 : seconds) * 1000;
   mig_cli_catch_signals();

@@ -101,6 +101,13 @@ bool mig_cli_settle_key(mig_cli *cli, mig_error *err) {
   return !(cli->key_file && cli->passphrase_file) || too_many(err);
 }
 
+bool mig_cli_nobody_there(const mig_cli *cli, mig_error *err) {
+  if (!cli->opt[OPT_PASSPHRASE]) return true;
+  mig_fail(err, MIG_E_USAGE, "%s asks for no passphrase", cli->command->name);
+  mig_why(err, "a service starts when nobody is there to type it");
+  return mig_hint(err, "--key-file FILE or --passphrase-file FILE (MIG_KEY_FILE, MIG_PASSPHRASE_FILE)");
+}
+
 bool mig_cli_key(mig_cli *cli, mig_error *err) {
   if (cli->key) return true;
   if (cli->opt[OPT_PASSPHRASE]) return from_terminal(cli, err);

@@ -91,11 +91,14 @@ static bool reconnect_if_retryable(mig_engine *e, mig_error *err) {
   return true;
 }
 
+bool mig_settings_key(const mig_settings *s, mig_key **out, mig_error *err) {
+  *out = NULL;
+  if (s->key_file) return mig_key_from_file(s->key_file, out, err);
+  return !s->passphrase_file || mig_key_from_passphrase_file(s->passphrase_file, out, err);
+}
+
 bool mig_engine_key(mig_engine *e, mig_error *err) {
-  const mig_settings *s = &e->settings;
-  if (e->key) return true;
-  if (s->key_file) return mig_key_from_file(s->key_file, &e->key, err);
-  return !s->passphrase_file || mig_key_from_passphrase_file(s->passphrase_file, &e->key, err);
+  return e->key || mig_settings_key(&e->settings, &e->key, err);
 }
 
 bool mig_engine_use_key(mig_engine *e, const mig_key *key, mig_error *err) {

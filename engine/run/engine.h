@@ -42,6 +42,8 @@ void mig_engine_services(mig_engine *e, mig_services *out); /* services.c */
 /* Reads the key that the settings name, once. Whatever will write or read the documents of a snapshot begins with it:
  * before the lease, so that a key that is not there is found out while nothing has changed. */
 bool mig_engine_key(mig_engine *e, mig_error *err);
+bool mig_settings_key(const mig_settings *s, mig_key **out,
+                      mig_error *err);                                      /* the same without an engine; NULL: none */
 bool mig_engine_use_key(mig_engine *e, const mig_key *key, mig_error *err); /* instead; before the store is opened */
 const mig_observer *mig_engine_observer(const mig_engine *e);
 /* MIG_E_UNFINISHED when the ledger, or (restores) the journal of a restore by hand, shows an interrupted run. */

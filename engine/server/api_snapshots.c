@@ -39,6 +39,7 @@ static void tell(mig_server *s, const mig_store_item *item, bson_t *row) {
   BSON_APPEND_INT64(row, "age", (mig_now_unix_ms() - item->created_unix_ms) / 1000);
   BSON_APPEND_INT64(row, "bytes", (int64_t)item->bytes);
   BSON_APPEND_BOOL(row, "readable", readable);
+  BSON_APPEND_BOOL(row, "encrypted", m && m->encryption.used);
   mig_tell_text(row, "problem", readable ? NULL : unreadable.what);
   mig_tell_text(row, "reason", m ? m->reason : NULL);
   mig_tell_text(row, "database", m ? m->database : NULL);

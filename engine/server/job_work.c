@@ -134,16 +134,23 @@ static bool put_back(mig_job *job, mig_engine *e, mig_error *err) {
   return ok;
 }
 
-static bool verify(mig_job *job, const mig_observer *observer, mig_error *err) {
+/* Neither good nor damaged: its key is not set, or the file could not be read. */
+static bool verify(mig_job *job, const mig_settings *settings, mig_error *err) {
   mig_archive *archive = NULL;
+  mig_key *key = NULL;
   mig_error why = {0};
-  bool good = mig_archive_open(job->snapshot_path, &archive, &why) && mig_archive_verify(archive, observer, &why);
+  const bool good = mig_settings_key(settings, &key, &why) &&
+                    mig_archive_open_with(job->snapshot_path, key, &archive, &why) &&
+                    mig_archive_verify(archive, &settings->observer, &why);
   mig_archive_free(archive);
-  if (good || why.code == MIG_E_ARCHIVE) mig_job_remember(job, good);
-  bson_t doc = BSON_INITIALIZER;
-  BCON_APPEND(&doc, "snapshot", BCON_UTF8(job->snapshot_id), "good", BCON_BOOL(good));
-  mig_job_result(job, &doc);
-  bson_destroy(&doc);
+  mig_key_free(key);
+  if (good || why.code == MIG_E_ARCHIVE) {
+    bson_t doc = BSON_INITIALIZER;
+    mig_job_remember(job, good);
+    BCON_APPEND(&doc, "snapshot", BCON_UTF8(job->snapshot_id), "good", BCON_BOOL(good));
+    mig_job_result(job, &doc);
+    bson_destroy(&doc);
+  }
   if (!good && err) *err = why;
   return good;
 }
@@ -154,7 +161,7 @@ bool mig_job_work(mig_job *job, mig_error *err) {
   int64_t ran = 0;
   settings.observer = (mig_observer){.arg = job, .message = on_message, .progress = on_progress};
   if (job->by) settings.by = job->by;
-  if (job->kind == MIG_JOB_VERIFY) return verify(job, &settings.observer, err);
+  if (job->kind == MIG_JOB_VERIFY) return verify(job, &settings, err);
   bool ok = mig_open(&settings, &e, err);
   if (ok && job->kind == MIG_JOB_UP) ok = go_up(job, e, &ran, err);
   if (ok && job->kind == MIG_JOB_DOWN) ok = go_down(job, e, &ran, err);

@@ -250,7 +250,7 @@ def test_nearer_settings_take_the_place_of_farther_ones(locked):
 def test_a_program_that_starts_encrypts_what_it_copies(locked):
     locked.write("0001_x", {"up": DESTRUCTIVE, "transaction": "off"})
     on = {"MIGRATE_ON_START": "true", "MIGRATE_ON_START_FAIL_HARD": "true"}
-    three_lines(locked.mig("start", "--passphrase", "--", "true", code=2, **on), "nobody is there")
+    three_lines(locked.mig("start", "--passphrase", "--", "true", code=2, **on), "asks for no passphrase", "nobody is there")
     three_lines(locked.mig("start", "--", "true", code=2, MIG_KEY_FILE="nothere", **on), "nothere")
     assert locked.status("0001_x") is None and not snapshots(locked)
     locked.mig("start", "--", "true", MIG_KEY_FILE=locked.key, **on)

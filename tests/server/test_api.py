@@ -8,7 +8,7 @@ import urllib.parse
 import bson
 import pytest
 
-from cli_support import add_field, events, fails_late, fields, free, hold, one, snapshots, three
+from cli_support import add_field, add_users, events, fails_late, fields, free, hold, one, snapshots, three
 from serve_support import Serve, together
 
 
@@ -183,6 +183,30 @@ def test_a_damaged_snapshot_is_found_and_never_restored(served):
     assert served.get("/api/snapshots").json["snapshots"][0]["verified"] == "damaged"
     assert served.finish(served.post(f"/api/snapshots/{name}/restore", {"confirm": name}))["state"] == "failed"
     assert p.digest() == now
+
+
+def test_encrypted_snapshots_are_made_verified_and_restored_and_without_the_key_called_neither_good_nor_damaged(project, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(bytes(range(32)))
+    key.chmod(0o600)
+    add_users(project)
+    project.write("0001_f", add_field())
+    before = project.digest("users")
+    with Serve(project, MIG_KEY_FILE=key) as served:
+        served.finish(served.post("/api/migrations/up"))
+        (s,) = served.get("/api/snapshots").json["snapshots"]
+        assert s["encrypted"] is True
+        assert served.finish(served.post(f"/api/snapshots/{s['id']}/verify"))["results"] == [{"snapshot": s["id"], "good": True}]
+    with Serve(project) as served:
+        run = served.finish(served.post(f"/api/snapshots/{s['id']}/verify"))
+        assert run["state"] == "failed" and run["results"] == [] and "is encrypted" in json.dumps(run["error"])
+        assert served.get("/api/snapshots").json["snapshots"][0]["verified"] is None
+        run = served.finish(served.post(f"/api/snapshots/{s['id']}/restore", {"confirm": s["id"]}))
+        assert run["state"] == "failed" and "is encrypted" in json.dumps(run["error"])
+    with Serve(project, MIG_KEY_FILE=key) as served:
+        assert served.finish(served.post(f"/api/snapshots/{s['id']}/restore", {"confirm": s["id"]}))["state"] == "succeeded"
+    assert project.digest("users") == before
+    assert project.mig("serve", "--passphrase", code=2).err.startswith("error: serve asks for no passphrase")
 
 
 def test_ids_from_requests_never_become_paths(served):
