@@ -175,7 +175,8 @@ static bool run_steps(mig_attempt *a, mig_error *err) {
 static bool enter_restoring(mig_attempt *a, mig_error *err) {
   for (int attempt = 0;; attempt++) {
     mig_error local = {0};
-    if (enter(a, MIG_PHASE_RESTORING, NULL, &local)) return true;
+    /* what failed may have been ended by whoever took the lease */
+    if (mig_checkpoint(&a->e->work, &local) && enter(a, MIG_PHASE_RESTORING, NULL, &local)) return true;
     if (err) *err = local;
     if (!local.network || attempt == 7) return false;
     mig_say(mig_engine_observer(a->e), MIG_WARNING, "%s: no answer; trying again", mig_db_label(a->e->db));
@@ -233,7 +234,7 @@ static void settle_failure(mig_attempt *a) {
     /* nothing was written, or the transaction was aborted */
     a->result.outcome = "failed";
     mig_status back = a->plan->direction == MIG_DOWN ? a->was : MIG_STATUS_FAILED;
-    if (!record_failure(a, back, false, &err))
+    if (!mig_checkpoint(&a->e->work, &err) || !record_failure(a, back, false, &err))
       mig_say(mig_engine_observer(a->e), MIG_WARNING, "the failure could not be recorded (%s: %s); run `mig recover`",
               err.what, err.why);
   }

@@ -103,7 +103,7 @@ static void *refresh_loop(void *arg) {
   int64_t wait_ms = l->ttl_ms / 6;
   while (!l->stop && !atomic_load(&l->lost)) {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* somebody may set the date meanwhile */
     int64_t at = (int64_t)until.tv_sec * 1000 + until.tv_nsec / 1000000 + wait_ms;
     until.tv_sec = (time_t)(at / 1000);
     until.tv_nsec = (long)(at % 1000) * 1000000;
@@ -145,8 +145,12 @@ bool mig_lease_take(mig_db *db, const mig_lease_options *options, mig_lease **ou
   if (!l) return mig_no_memory(err, "lease");
   l->db = db;
   l->ttl_ms = options->ttl_ms > 0 ? options->ttl_ms : 30 * 60 * 1000;
+  pthread_condattr_t counting;
+  pthread_condattr_init(&counting);
+  pthread_condattr_setclock(&counting, CLOCK_MONOTONIC);
   pthread_mutex_init(&l->mutex, NULL);
-  pthread_cond_init(&l->wake, NULL);
+  pthread_cond_init(&l->wake, &counting);
+  pthread_condattr_destroy(&counting);
   bool taken = mig_uuid(l->owner, err) && take(l, options->reason ? options->reason : "", err);
   bool ok = taken && mig_db_again(db, NULL, &l->refresh_db, err);
   if (ok && pthread_create(&l->thread, NULL, refresh_loop, l) != 0)
@@ -179,11 +183,19 @@ static bool lost(mig_lease *l, const char *why, mig_error *err) {
   return mig_hint(err, "nothing more was written; the next runner or `mig recover` settles what was begun");
 }
 
+/* A batch sent just before the deadline may still run after it: keep a distance. */
+static bool in_time(mig_lease *l, int64_t now) {
+  return now <= atomic_load(&l->deadline_ms) - l->ttl_ms / 20;
+}
+
+bool mig_lease_seems_ours(mig_lease *l) {
+  return !atomic_load(&l->lost) && in_time(l, mig_now_monotonic_ms());
+}
+
 bool mig_lease_check(mig_lease *l, mig_error *err) {
   int64_t now = mig_now_monotonic_ms();
   if (atomic_load(&l->lost)) return lost(l, "another runner took it, or it was force-unlocked", err);
-  /* a batch sent just before the deadline may still run after it: keep a distance */
-  if (now > atomic_load(&l->deadline_ms) - l->ttl_ms / 20) return lost(l, "it could not be refreshed in time", err);
+  if (!in_time(l, now)) return lost(l, "it could not be refreshed in time", err);
   /* in a transaction the touch decides; outside one nothing else keeps a write of ours from following another's */
   if (mig_db_in_transaction(l->db) && now - l->looked_ms < LOOK_EVERY_MS) return true;
   bson_t *filter = ours(l);

@@ -25,6 +25,8 @@ bool mig_lease_take(mig_db *db, const mig_lease_options *options, mig_lease **ou
 int64_t mig_lease_fence(const mig_lease *l);
 /* Looks at the deadline and at the server; in a transaction, where the touch decides, only once a second. */
 bool mig_lease_check(mig_lease *l, mig_error *err);
+/* What is known without asking: for what others may see of a run, not for what keeps it safe. */
+bool mig_lease_seems_ours(mig_lease *l);
 /* The first write of a transaction: a lease that was taken away makes the commit fail. */
 bool mig_lease_touch(mig_lease *l, mig_error *err);
 /* Before a transaction: names its session in the lease, so that whoever takes the lease away can end what is left open

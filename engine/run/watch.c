@@ -112,7 +112,7 @@ static void progress(void *arg, const char *what, uint64_t done, uint64_t total)
   mig_watch *w = &e->watch;
   if (e->settings.observer.progress) e->settings.observer.progress(e->settings.observer.arg, what, done, total);
   int64_t now = mig_now_monotonic_ms();
-  if (!e->lease || now < w->next_ms) return;
+  if (!e->lease || now < w->next_ms || !mig_lease_seems_ours(e->lease)) return;
   if (w->planned > 0 && strcmp(w->phase, mig_phase_name(MIG_PHASE_STEPS)) == 0) {
     /* all steps together: how far one of them is says little */
     int64_t handled = count_handled(e) - w->handled;

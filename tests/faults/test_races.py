@@ -12,7 +12,8 @@ import pytest
 
 from counts import count
 from crash_support import State
-from wireproxy import HoldReply, Rule, WireProxy
+from test_runners import WRITES
+from wireproxy import HoldReply, Rule, WireProxy, error
 
 FAULTCLOCK = pathlib.Path(os.environ.get("MIG_BIN", "x")).parent / "tests" / "libmig_faultclock.so"
 COUNT = {"transaction": "off",
@@ -83,27 +84,81 @@ def test_a_dead_runner_with_a_wrong_clock_is_recovered(ready, offset):
     assert p.digest() == before and p.status("0001_count") == "failed"
 
 
-@pytest.mark.long
-def test_a_runner_that_sleeps_past_its_lease_writes_nothing_more(ready):
-    """Stopped in the middle of a batch for longer than its lease of a minute; by then another has recovered and applied it."""
+def patient(proxy):
+    """A reply may be held for longer than the proxy's own patience of 15 s."""
+    return proxy.uri.replace("socketTimeoutMS=15000", "socketTimeoutMS=120000")
+
+
+def refreshes(seen):
+    return len([c for c in seen if c == ("update", "migrationlocks")])
+
+
+@pytest.mark.parametrize("offset", [3600, pytest.param(-3600, marks=pytest.mark.long)])
+def test_a_lease_is_refreshed_whatever_the_wall_clock_says(ready, offset):
+    """Of a minute, so every ten seconds: not an hour later, and not without a pause."""
     p = ready
     p.mig("doctor")
     hold = HoldReply()
     with WireProxy(p.uri, [Rule("update", hold, collection="users")]) as proxy:
-        first = p.start("up", "--lease-minutes", "1", uri=proxy.uri)
+        first = p.start("up", "--lease-minutes", "1", uri=patient(proxy), **clock(offset))
+        assert hold.reached.wait(60), first.communicate()
+        mark = proxy.mark()
+        until = time.monotonic() + 14
+        while not refreshes(proxy.since(mark)) and time.monotonic() < until:
+            time.sleep(0.2)
+        time.sleep(1)
+        assert 1 <= refreshes(proxy.since(mark)) <= 2, proxy.since(mark)
+        hold.released.set()
+        out, err = first.communicate(timeout=120)
+    assert first.returncode == 0, err
+
+
+class HoldAndRefuse(HoldReply):
+    """The server never hears of it; the client is told so at `released`."""
+
+    def __call__(self, conn, message, body):
+        self.reached.set()
+        self.released.wait(120)
+        conn.answer(message, error(8000))
+
+
+def nothing_more_is_written(p, hold, past_the_lease, **env):
+    """A runner that is stopped in a batch while past_the_lease() passes; then another applies it, and it goes on."""
+    p.mig("doctor")
+    with WireProxy(p.uri, [Rule("update", hold, collection="users")]) as proxy:
+        first = p.start("up", "--lease-minutes", "1", uri=patient(proxy), **env)
         assert hold.reached.wait(60)
         os.kill(first.pid, signal.SIGSTOP)
-        time.sleep(70)
+        past_the_lease()
         p.mig("up")
-        after = p.digest()
+        after, ledger = p.digest(), p.ledger("0001_count")
+        locks = list(p.db.migrationlocks.find())
         mark = proxy.mark()
         hold.released.set()
         os.kill(first.pid, signal.SIGCONT)
         out, err = first.communicate(timeout=120)
         assert first.returncode == 5, err
-        assert ("update", "users") not in proxy.since(mark) and ("update", "migrationlogs") not in proxy.since(mark)
-    assert p.digest() == after and p.status("0001_count") == "applied"
+        # but for refreshing and giving back a lease that is not its any more, which match nothing
+        assert [x for x in proxy.since(mark) if x[0] in WRITES and x != ("update", "migrationlocks")] == []
+    assert p.digest() == after and p.ledger("0001_count") == ledger and ledger["status"] == "applied"
+    assert list(p.db.migrationlocks.find()) == locks
     assert p.db.users.count_documents({"n": 1, "m": 1}) == 40
+
+
+@pytest.mark.parametrize("hold", [HoldReply, HoldAndRefuse])
+def test_a_machine_that_sleeps_past_its_lease_writes_nothing_more(ready, tmp_path, hold):
+    """An hour passes for its clock at once; for the server's by hand."""
+    def an_hour():
+        past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+        ready.db.migrationlocks.update_one({"_id": "mig"}, {"$set": {"expiresAt": past}})
+        (tmp_path / "slept").touch()
+    nothing_more_is_written(ready, hold(), an_hour, **clock(0), MIG_CLOCK_SLEPT=tmp_path / "slept")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("hold", [HoldReply, HoldAndRefuse])
+def test_a_runner_stopped_past_its_lease_of_a_minute_writes_nothing_more(ready, hold):
+    nothing_more_is_written(ready, hold(), lambda: time.sleep(70))
 
 
 def test_force_unlock_under_live_runners_again_and_again_loses_nothing(ready):

@@ -1,6 +1,9 @@
 /*
- * faultclock.c - a wall clock that is wrong by MIG_CLOCK_OFFSET_S seconds, preloaded into the program by the tests;
- * clocks that only count (monotonic, since boot) are left alone, as on a real host whose date is wrong
+ * faultclock.c - clocks that are wrong, preloaded into the program by the tests (LD_PRELOAD)
+ *
+ * MIG_CLOCK_OFFSET_S=N     the wall clock is wrong by so many seconds; clocks that only count are left alone, as on a real
+ *                          host whose date is wrong
+ * MIG_CLOCK_SLEPT=FILE     while that file is there, the clock that goes on while a machine sleeps is an hour ahead
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -17,6 +20,8 @@ static time_t offset(void) {
 int clock_gettime(clockid_t clock, struct timespec *out) {
   const int failed = (int)syscall(SYS_clock_gettime, clock, out);
   if (!failed && clock == CLOCK_REALTIME) out->tv_sec += offset();
+  const char *slept = getenv("MIG_CLOCK_SLEPT");
+  if (!failed && clock == CLOCK_BOOTTIME && slept && access(slept, F_OK) == 0) out->tv_sec += 3600;
   return failed;
 }
 
