@@ -1,9 +1,9 @@
 /*
  * faultclock.c - clocks that are wrong, preloaded into the program by the tests (LD_PRELOAD)
  *
- * MIG_CLOCK_OFFSET_S=N     the wall clock is wrong by so many seconds; clocks that only count are left alone, as on a real
- *                          host whose date is wrong
- * MIG_CLOCK_SLEPT=FILE     while that file is there, the clock that goes on while a machine sleeps is an hour ahead
+ * MIG_CLOCK_OFFSET_S=N     the wall clock is wrong by so many seconds; clocks that only count are left alone, as on a
+ * real host whose date is wrong MIG_CLOCK_SLEPT=FILE     while that file is there, the clock that goes on while a
+ * machine sleeps is an hour ahead
  */
 #include <dlfcn.h>
 #include <stdlib.h>
