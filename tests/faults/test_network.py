@@ -3,6 +3,7 @@
 What no server does on demand is scripted in the proxy; what a server does late is done late by a real one.
 """
 import re
+import secrets
 import threading
 import time
 
@@ -28,6 +29,14 @@ def ready(project):
     p.mig("doctor")
     p.before = p.digest()
     return p
+
+
+@pytest.fixture
+def large(ready):
+    """More than one reply of the server holds."""
+    ready.db.users.insert_many([{"_id": i, "n": i, "fill": secrets.token_hex(10_000)} for i in range(300, 700)])
+    ready.before = ready.digest()
+    return ready
 
 
 def some(*values, of):
@@ -94,17 +103,21 @@ def test_connection_cut_in_a_batch_is_restored(ready, command, action):
 
 
 @pytest.mark.parametrize("action", some(cut_in_reply, of=CUTS[1:]), ids=lambda a: a.__name__)
-def test_connection_cut_in_a_getmore_of_the_snapshot_leaves_no_archive(ready, action):
-    up(ready, [Rule("getMore", action, when=lambda body: body["collection"] == "users", times=None)], (1,))
-    is_as_before(ready)
-    assert not list(ready.store.glob("*.mig.tar")) and ready.partials() == []
+def test_connection_cut_in_a_getmore_of_the_snapshot_leaves_no_archive(large, action):
+    cut = Rule("getMore", action, when=lambda body: body["collection"] == "users", times=None)
+    up(large, [cut], (1,))
+    assert cut.seen
+    is_as_before(large)
+    assert not list(large.store.glob("*.mig.tar")) and large.partials() == []
 
 
 @pytest.mark.parametrize("action", some(cut_in_reply, of=CUTS[1:]), ids=lambda a: a.__name__)
-def test_connection_cut_in_a_getmore_of_the_restore_is_restored_all_the_same(ready, action):
+def test_connection_cut_in_a_getmore_of_the_restore_is_restored_all_the_same(large, action):
     fails = Rule("delete", reply_with(error(8000)), collection="users")
-    up(ready, [fails, Rule("getMore", action, when=lambda body: fails.seen and body["collection"] == "users", times=1)], (3,))
-    is_as_before(ready)
+    cut = Rule("getMore", action, when=lambda body: fails.seen and body["collection"] == "users", times=1)
+    up(large, [fails, cut], (3,))
+    assert cut.seen
+    is_as_before(large)
 
 
 @pytest.mark.parametrize("action", some(lose_request, lose_reply, of=CUTS), ids=lambda a: a.__name__)
