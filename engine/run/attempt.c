@@ -58,8 +58,10 @@ static bool record_failure(mig_attempt *a, mig_status status, bool restored, mig
   return a->settled;
 }
 
-/* Every phase stands in the journal before what it announces is begun. */
+/* Every phase stands in the journal before what it announces is begun. Without the lease none is: another may have
+ * ended the phase before. */
 static bool enter(mig_attempt *a, mig_phase phase, const bson_t *set, mig_error *err) {
+  if (!mig_checkpoint(&a->e->work, err)) return false;
   if (!mig_ledger_phase(a->e->db, &a->key, phase, set, err)) return false;
   mig_watch_phase(a->e, mig_phase_name(phase));
   return true;
@@ -132,7 +134,7 @@ static bool take_snapshot(mig_attempt *a, mig_error *err) {
   /* the journal learns of the snapshot before the first write: whoever recovers finds it there */
   bson_t set = BSON_INITIALIZER;
   append_snapshot(&set, "run.snapshot", &a->snapshot);
-  ok = mig_checkpoint(&a->e->work, err) && enter(a, MIG_PHASE_STEPS, &set, err);
+  ok = enter(a, MIG_PHASE_STEPS, &set, err);
   bson_destroy(&set);
   return ok;
 }
@@ -175,8 +177,7 @@ static bool run_steps(mig_attempt *a, mig_error *err) {
 static bool enter_restoring(mig_attempt *a, mig_error *err) {
   for (int attempt = 0;; attempt++) {
     mig_error local = {0};
-    /* what failed may have been ended by whoever took the lease */
-    if (mig_checkpoint(&a->e->work, &local) && enter(a, MIG_PHASE_RESTORING, NULL, &local)) return true;
+    if (enter(a, MIG_PHASE_RESTORING, NULL, &local)) return true;
     if (err) *err = local;
     if (!local.network || attempt == 7) return false;
     mig_say(mig_engine_observer(a->e), MIG_WARNING, "%s: no answer; trying again", mig_db_label(a->e->db));
