@@ -24,6 +24,9 @@ struct mig_archive {
  * written. What is in its chunks was looked at as they were packed. *sha256 and *bytes: of the file. */
 bool mig_archive_read_back(mig_archive *a, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err);
 
+/* Whether the manifest's HMAC is that of this key. */
+bool mig_archive_authentic(const mig_archive *a, const mig_crypt *crypt, mig_error *err);
+
 #define MIG_ARCHIVE_READ_BYTES (16u << 20) /* of raw chunks that are read ahead */
 
 #endif

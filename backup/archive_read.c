@@ -120,7 +120,7 @@ void mig_archive_free(mig_archive *a) {
 }
 
 /* Only who has the key could write this manifest: nothing in it was changed, and no collection or chunk left out. */
-static bool is_authentic(const mig_archive *a, const mig_crypt *crypt, mig_error *err) {
+bool mig_archive_authentic(const mig_archive *a, const mig_crypt *crypt, mig_error *err) {
   mig_buf body = MIG_BUF(MIG_MANIFEST_MAX_BYTES);
   char mac[MIG_SHA256_HEX];
   bool ok = mig_manifest_body(a->manifest, &body, err) && mig_crypt_mac(crypt, body.data, body.size, mac, err);
@@ -137,7 +137,7 @@ bool mig_archive_unlock(mig_archive *a, const mig_key *key, mig_error *err) {
   const mig_manifest *m = a->manifest;
   mig_crypt *crypt = NULL;
   if (!m->encryption.used || a->crypt) return true;
-  if (mig_crypt_open(key, m->id, &m->encryption, &crypt, err) && is_authentic(a, crypt, err)) {
+  if (mig_crypt_open(key, m->id, &m->encryption, &crypt, err) && mig_archive_authentic(a, crypt, err)) {
     a->crypt = crypt;
     return true;
   }

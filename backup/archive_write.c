@@ -18,7 +18,6 @@ struct mig_archive_writer {
   mig_tar_out *tar;
   mig_chunk_line *line;   /* from the first document to collection_end() its thread has tar, whole and the chunks */
   mig_hash *whole, *part; /* of the open collection; of a small member */
-  mig_key *key;           /* for reading back */
   mig_crypt *crypt;       /* NULL: in the clear */
   mig_collection_entry *current; /* the open collection: the manifest's last entry; NULL between collections */
   uint64_t documents;            /* given for it */
@@ -92,14 +91,9 @@ static bool open_line(mig_archive_writer *w, const mig_archive_options *o, mig_e
   return mig_chunk_line_open(&line, &w->line, err);
 }
 
-static bool use_key(mig_archive_writer *w, const mig_key *key, mig_error *err) {
-  if (!key) return true;
-  if (!(w->key = mig_key_copy(key))) return mig_no_memory(err, "key");
-  return mig_crypt_new(w->key, w->manifest->id, &w->manifest->encryption, &w->crypt, err);
-}
-
 bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archive_options *options,
                        mig_archive_writer **out, mig_error *err) {
+  const mig_key *key = mig_store_key(store);
   *out = NULL;
   mig_archive_writer *w = mig_alloc(sizeof *w);
   if (!w) {
@@ -111,9 +105,10 @@ bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archi
     mig_fail(err, MIG_E_FAILED, "a snapshot needs an id and the database's name");
     goto done;
   }
-  if (!use_key(w, mig_store_key(store), err) || !open_line(w, options, err) ||
-      !mig_store_paths(store, manifest->id, &w->partial, &w->final, err) || !mig_hash_new(&w->whole, err) ||
-      !mig_hash_new(&w->part, err) || !mig_tar_out_open(w->partial, manifest->created_unix_ms, &w->tar, err))
+  if ((key && !mig_crypt_new(key, manifest->id, &manifest->encryption, &w->crypt, err)) ||
+      !open_line(w, options, err) || !mig_store_paths(store, manifest->id, &w->partial, &w->final, err) ||
+      !mig_hash_new(&w->whole, err) || !mig_hash_new(&w->part, err) ||
+      !mig_tar_out_open(w->partial, manifest->created_unix_ms, &w->tar, err))
     goto done;
   w->made_partial = true;
   if (write_header(w, err)) *out = w;
@@ -216,7 +211,8 @@ static bool write_manifest(mig_archive_writer *w, mig_error *err) {
 /* What is on the disk now, read by the reader that a restore will use. */
 static bool read_back(mig_archive_writer *w, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err) {
   mig_archive *a = NULL;
-  bool ok = mig_archive_open_with(w->partial, w->key, &a, err) && mig_archive_read_back(a, sha256, bytes, err);
+  bool ok = mig_archive_open(w->partial, &a, err) && (!w->crypt || mig_archive_authentic(a, w->crypt, err)) &&
+            mig_archive_read_back(a, sha256, bytes, err);
   if (ok && strcmp(mig_archive_contents(a)->archive_sha256, w->manifest->archive_sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s holds another archive than the one written", w->partial);
   if (!ok) {
@@ -256,7 +252,6 @@ void mig_archive_writer_free(mig_archive_writer *w) {
   mig_tar_out_free(w->tar);
   if (w->made_partial && !w->published) unlink(w->partial);
   mig_crypt_free(w->crypt);
-  mig_key_free(w->key);
   mig_hash_free(w->part);
   mig_hash_free(w->whole);
   mig_manifest_free(w->manifest);

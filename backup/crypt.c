@@ -12,9 +12,10 @@
 #define NONCE_BYTES 12u
 #define TAG_BYTES   16u
 #define SALT_BYTES  16u
-#define SCRYPT_N    32768u
-#define SCRYPT_R    8u
-#define SCRYPT_P    3u
+/* 16 MiB, five times: as dear as 128 MiB once, and below what an archive may cost in memory */
+#define SCRYPT_N 16384u
+#define SCRYPT_R 8u
+#define SCRYPT_P 5u
 
 struct mig_crypt {
   uint8_t chunks[KEY_BYTES], manifest[KEY_BYTES];
@@ -77,6 +78,20 @@ static bool make(const char *id, mig_crypt **out, mig_error *err) {
   return true;
 }
 
+/* A key that a weak memory has falsified would be found out when the snapshot is needed. */
+static bool derive_twice(mig_crypt *c, const mig_key *key, mig_encryption *e, mig_error *err) {
+  mig_crypt again = {0};
+  char check[MIG_CRYPT_HEX];
+  bool ok = derive(c, key, e, e->check, err) && derive(&again, key, e, check, err);
+  if (ok && (strcmp(check, e->check) != 0 || memcmp(again.chunks, c->chunks, KEY_BYTES) != 0 ||
+             memcmp(again.manifest, c->manifest, KEY_BYTES) != 0)) {
+    ok = mig_fail(err, MIG_E_FAILED, "the same key was derived twice, and differs");
+    mig_hint(err, "this machine's memory or its libcrypto is not to be trusted: check them before you go on");
+  }
+  OPENSSL_cleanse(&again, sizeof again);
+  return ok;
+}
+
 bool mig_crypt_new(const mig_key *key, const char *id, mig_encryption *out, mig_crypt **crypt, mig_error *err) {
   uint8_t salt[SALT_BYTES];
   *crypt = NULL;
@@ -85,7 +100,7 @@ bool mig_crypt_new(const mig_key *key, const char *id, mig_encryption *out, mig_
   if (RAND_bytes(salt, sizeof salt) != 1) return mig_crypto_failed(err, "the random number generator");
   to_hex(salt, sizeof salt, out->salt);
   if (!make(id, crypt, err)) return false;
-  if (derive(*crypt, key, out, out->check, err)) return true;
+  if (derive_twice(*crypt, key, out, err)) return true;
   mig_crypt_free(*crypt);
   *crypt = NULL;
   return false;
