@@ -43,7 +43,6 @@ typedef struct mig_chunk_reader {
   /* The chunk with this SHA-256 was loaded before, all checks passed: the same stored bytes unpack to the same
    * documents, so that only they are summed again. */
   bool loaded_before;
-  mig_buf opened;         /* the frame of an encrypted chunk */
   const mig_crypt *crypt; /* borrowed; NULL: chunks are in the clear. Set by whoever made the reader */
   struct ZSTD_DCtx_s *zstd;
   mig_hash *hash;

@@ -13,7 +13,6 @@ bool mig_chunk_reader_new(mig_chunk_reader **out, mig_error *err) {
   mig_chunk_reader *r = mig_alloc(sizeof *r);
   if (!r) return mig_no_memory(err, "chunk");
   r->stored = MIG_BUF(ZSTD_compressBound(MIG_DOCUMENT_MAX_BYTES) + MIG_SEAL_OVERHEAD);
-  r->opened = MIG_BUF(ZSTD_compressBound(MIG_DOCUMENT_MAX_BYTES) + 1);
   r->raw = MIG_BUF(MIG_DOCUMENT_MAX_BYTES);
   r->zstd = ZSTD_createDCtx();
   if (!r->zstd || !mig_hash_new(&r->hash, err)) {
@@ -31,7 +30,6 @@ void mig_chunk_buf_rest(mig_buf *b) {
 
 void mig_chunk_reader_rest(mig_chunk_reader *r) {
   mig_chunk_buf_rest(&r->stored);
-  mig_chunk_buf_rest(&r->opened);
   mig_chunk_buf_rest(&r->raw);
 }
 
@@ -40,7 +38,6 @@ void mig_chunk_reader_free(mig_chunk_reader *r) {
   ZSTD_freeDCtx(r->zstd);
   mig_hash_free(r->hash);
   mig_buf_free(&r->stored);
-  mig_buf_free(&r->opened);
   mig_buf_free(&r->raw);
   mig_free(r);
 }
@@ -103,8 +100,7 @@ static bool sum_is(mig_chunk_reader *r, const mig_buf *data, const char *expecte
 }
 
 /* The frame's own claims are compared with the manifest's before anything is unpacked. */
-static bool unpack(mig_chunk_reader *r, const char *path, const mig_chunk *k, mig_error *err) {
-  const mig_buf *s = r->crypt ? &r->opened : &r->stored;
+static bool unpack(mig_chunk_reader *r, const mig_buf *s, const char *path, const mig_chunk *k, mig_error *err) {
   mig_buf_clear(&r->raw);
   if (s->size < 6 || ZSTD_getFrameContentSize(s->data, s->size) != k->raw_bytes)
     return damaged(path, k, "it is not a zstd frame of the size in the manifest", err);
@@ -118,6 +114,16 @@ static bool unpack(mig_chunk_reader *r, const char *path, const mig_chunk *k, mi
   r->raw.size = n;
   r->raw.data[n] = 0;
   return true;
+}
+
+/* The frame is not kept: there are more readers than threads, and only who is unpacking needs it. */
+static bool decrypt_and_unpack(mig_chunk_reader *r, const char *path, const mig_chunk *k, mig_error *err) {
+  mig_buf frame = MIG_BUF(r->stored.size);
+  bool ok = mig_crypt_unseal(r->crypt, k->member, r->stored.data, r->stored.size, &frame, err)
+                ? unpack(r, &frame, path, k, err)
+                : mig_fail_at(err, "%s", path);
+  mig_buf_free(&frame);
+  return ok;
 }
 
 static bool id_is(const uint8_t *doc, size_t size, const bson_t *expected) {
@@ -146,11 +152,7 @@ bool mig_chunk_load(mig_chunk_reader *r, int fd, const char *path, const mig_chu
   mig_buf_clear(&r->raw);
   if (!mig_read_member(fd, path, k->member, k->offset, k->stored_bytes, &r->stored, err)) return false;
   if (!sum_is(r, &r->stored, k->sha256)) return damaged(path, k, "its SHA-256 is not the manifest's", err);
-  if (r->crypt && !mig_crypt_unseal(r->crypt, k->member, r->stored.data, r->stored.size, &r->opened, err))
-    return mig_fail_at(err, "%s", path);
-  const bool unpacked = unpack(r, path, k, err);
-  mig_chunk_buf_rest(&r->opened); /* not needed any more, and a large document is large enough twice */
-  if (!unpacked) return false;
+  if (!(r->crypt ? decrypt_and_unpack(r, path, k, err) : unpack(r, &r->stored, path, k, err))) return false;
   if (r->loaded_before) return true;
   if (!sum_is(r, &r->raw, k->raw_sha256)) return damaged(path, k, "its unpacked SHA-256 is not the manifest's", err);
   return check_documents(r, path, k, err);

@@ -7,10 +7,9 @@
 struct mig_packer {
   ZSTD_CCtx *zstd;
   ZSTD_DCtx *unzstd;
-  mig_buf unpacked;
+  mig_buf second; /* what a frame unpacks to, then the sealed frame */
   mig_hash *hash;
   const mig_crypt *crypt;
-  mig_buf sealed;
 };
 
 bool mig_packer_new(int level, const mig_crypt *crypt, mig_packer **out, mig_error *err) {
@@ -19,7 +18,6 @@ bool mig_packer_new(int level, const mig_crypt *crypt, mig_packer **out, mig_err
   if (p) {
     p->zstd = ZSTD_createCCtx();
     p->unzstd = ZSTD_createDCtx();
-    p->unpacked = MIG_BUF(MIG_DOCUMENT_MAX_BYTES);
   }
   if (!p || !p->zstd || !p->unzstd || !mig_hash_new(&p->hash, err)) {
     mig_packer_free(p);
@@ -40,9 +38,8 @@ void mig_packer_free(mig_packer *p) {
   if (!p) return;
   ZSTD_freeCCtx(p->zstd);
   ZSTD_freeDCtx(p->unzstd);
-  mig_buf_free(&p->unpacked);
+  mig_buf_free(&p->second);
   mig_hash_free(p->hash);
-  mig_buf_free(&p->sealed);
   mig_free(p);
 }
 
@@ -60,36 +57,28 @@ static bool compress(mig_packer *p, mig_packed *c, mig_error *err) {
   return true;
 }
 
-/* The sealed frame takes the place of the frame; the buffer that held that serves the next chunk. */
-static bool seal(mig_packer *p, mig_packed *c, mig_error *err) {
-  if (!p->crypt) return true;
-  p->sealed.maximum = c->stored.size + MIG_SEAL_OVERHEAD;
-  if (!mig_crypt_seal(p->crypt, c->info.member, c->stored.data, c->stored.size, &p->sealed, err)) return false;
-  const mig_buf frame = c->stored;
-  c->stored = p->sealed;
-  p->sealed = frame;
-  return true;
+/* A frame that does not give the documents back would be found when they are needed, which is too late. While both are
+ * still in the processor's cache this costs little; reading back then only has to show that the disk has these bytes.
+ */
+static bool unpacks(mig_packer *p, const mig_packed *c, mig_error *err) {
+  mig_chunk_buf_rest(&p->second);
+  p->second.maximum = MIG_DOCUMENT_MAX_BYTES;
+  if (!mig_buf_reserve(&p->second, c->raw.size, err)) return false;
+  const size_t n = ZSTD_decompressDCtx(p->unzstd, p->second.data, c->raw.size, c->stored.data, c->stored.size);
+  if (n == c->raw.size && memcmp(p->second.data, c->raw.data, n) == 0) return true;
+  mig_fail(err, MIG_E_FAILED, "a chunk was compressed and does not unpack to what it was");
+  return mig_hint(err, "this machine's memory or its zstd is not to be trusted: check them before you go on");
 }
 
-/* What will be stored, back through every layer. A chunk that does not give the documents back would be found when they
- * are needed, which is too late. While both are still in the processor's cache this costs little; reading back then
- * only has to show that the disk has these bytes. */
-static bool unpacks(mig_packer *p, const mig_packed *c, mig_error *err) {
-  const mig_buf *frame = &c->stored;
-  mig_chunk_buf_rest(&p->unpacked);
-  if (p->crypt) {
-    frame = &p->sealed; /* not needed any more: the frame that seal() took away */
-    p->sealed.maximum = c->stored.size;
-    if (!mig_crypt_unseal(p->crypt, c->info.member, c->stored.data, c->stored.size, &p->sealed, err)) return false;
-  }
-  if (!mig_buf_reserve(&p->unpacked, c->raw.size, err)) return false;
-  const size_t n = ZSTD_decompressDCtx(p->unzstd, p->unpacked.data, c->raw.size, frame->data, frame->size);
-  const bool same = n == c->raw.size && memcmp(p->unpacked.data, c->raw.data, n) == 0;
-  mig_chunk_buf_rest(&p->sealed);
-  if (same) return true;
-  mig_fail(err, MIG_E_FAILED, "a chunk was packed and does not unpack to what it was");
-  return mig_hint(err,
-                  "this machine's memory, its zstd or libcrypto is not to be trusted: check them before you go on");
+/* The sealed frame takes the place of the frame, whose buffer serves the next chunk. */
+static bool seal(mig_packer *p, mig_packed *c, mig_error *err) {
+  if (!p->crypt) return true;
+  p->second.maximum = c->stored.size + MIG_SEAL_OVERHEAD;
+  if (!mig_crypt_seal(p->crypt, c->info.member, c->stored.data, c->stored.size, &p->second, err)) return false;
+  const mig_buf frame = c->stored;
+  c->stored = p->second;
+  p->second = frame;
+  return true;
 }
 
 static size_t first_size(const mig_buf *raw) {
@@ -108,7 +97,7 @@ bool mig_chunk_pack(mig_packer *p, mig_packed *c, mig_error *err) {
   if (!k->first || !k->last) return mig_no_memory(err, "chunk");
   mig_hash_add(p->hash, c->raw.data, c->raw.size);
   mig_hash_hex(p->hash, k->raw_sha256);
-  if (!compress(p, c, err) || !seal(p, c, err) || !unpacks(p, c, err)) return false;
+  if (!compress(p, c, err) || !unpacks(p, c, err) || !seal(p, c, err)) return false;
   mig_hash_add(p->hash, c->stored.data, c->stored.size);
   mig_hash_hex(p->hash, k->sha256);
   k->stored_bytes = c->stored.size;

@@ -12,6 +12,7 @@
 #define NONCE_BYTES 12u
 #define TAG_BYTES   16u
 #define SALT_BYTES  16u
+#define PIECE_BYTES 16384u
 /* 16 MiB, five times: as dear as 128 MiB once, and below what an archive may cost in memory */
 #define SCRYPT_N 16384u
 #define SCRYPT_R 8u
@@ -157,6 +158,28 @@ static EVP_CIPHER_CTX *start(const mig_crypt *c, const char *member, const uint8
   return NULL;
 }
 
+/* By pieces: what was just encrypted is decrypted and compared, without room for another copy. */
+static bool opens_to(const mig_crypt *c, const char *member, const uint8_t *sealed, const uint8_t *data, size_t size,
+                     mig_error *err) {
+  uint8_t piece[PIECE_BYTES], tag[TAG_BYTES];
+  int n = 0;
+  memcpy(tag, sealed + NONCE_BYTES + size, TAG_BYTES);
+  EVP_CIPHER_CTX *ctx = start(c, member, sealed, false);
+  bool same = ctx != NULL;
+  for (size_t at = 0; same && at < size; at += PIECE_BYTES) {
+    const size_t part = size - at < PIECE_BYTES ? size - at : PIECE_BYTES;
+    same = EVP_CipherUpdate(ctx, piece, &n, sealed + NONCE_BYTES + at, (int)part) == 1 && (size_t)n == part &&
+           memcmp(piece, data + at, part) == 0;
+  }
+  same = same && EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, (int)TAG_BYTES, tag) == 1 &&
+         EVP_CipherFinal_ex(ctx, piece, &n) == 1;
+  EVP_CIPHER_CTX_free(ctx);
+  OPENSSL_cleanse(piece, sizeof piece);
+  if (same) return true;
+  mig_fail(err, MIG_E_FAILED, "a chunk was encrypted and does not decrypt to what it was");
+  return mig_hint(err, "this machine's memory or its libcrypto is not to be trusted: check them before you go on");
+}
+
 bool mig_crypt_seal(const mig_crypt *c, const char *member, const void *data, size_t size, mig_buf *out,
                     mig_error *err) {
   mig_buf_clear(out);
@@ -169,8 +192,9 @@ bool mig_crypt_seal(const mig_crypt *c, const char *member, const void *data, si
                   EVP_CipherFinal_ex(ctx, text + n, &rest) == 1 &&
                   EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, (int)TAG_BYTES, text + size) == 1;
   EVP_CIPHER_CTX_free(ctx);
-  if (ok) out->size = size + MIG_SEAL_OVERHEAD;
-  return ok || mig_crypto_failed(err, "AES-256-GCM");
+  if (!ok) return mig_crypto_failed(err, "AES-256-GCM");
+  out->size = size + MIG_SEAL_OVERHEAD;
+  return opens_to(c, member, nonce, data, size, err);
 }
 
 bool mig_crypt_unseal(const mig_crypt *c, const char *member, const void *data, size_t size, mig_buf *out,

@@ -52,7 +52,7 @@ bool mig_crypt_new(const mig_key *key, const char *id, mig_encryption *out, mig_
 bool mig_crypt_open(const mig_key *key, const char *id, const mig_encryption *e, mig_crypt **crypt, mig_error *err);
 void mig_crypt_free(mig_crypt *c);
 
-/* out is emptied first; its maximum must allow for the result. */
+/* out is emptied first; its maximum must allow for the result, which has been decrypted again and compared. */
 bool mig_crypt_seal(const mig_crypt *c, const char *member, const void *data, size_t size, mig_buf *out,
                     mig_error *err);
 /* MIG_E_ARCHIVE when anything was altered: data, place or archive. */

@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 
+import bson
 import pytest
 
 from conftest import RAW
 from cli_support import DESTRUCTIVE, NEVER, add_field, add_users, one, picture, snapshots, three_lines
+from test_dump import Offline, hand
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 MARK = "n17"  # stands in a document
@@ -334,6 +336,37 @@ def test_a_passphrase_is_asked_for_on_the_terminal_and_never_shown(locked):
     assert code == 130 and "half" not in screen and len(snapshots(locked)) == 1
     result = locked.mig("snapshot", "create", "--passphrase=tr0ub4dor", code=2)  # never an argument
     assert "tr0ub4dor" not in result.out + result.err
+
+
+def test_encryption_costs_little_memory(tmp_path):
+    """Documents that do not compress, so that every buffer is full: a chunk's frame is there twice only while a thread is at it
+    (16 MiB of chunks at most), and scrypt is done before there are any buffers."""
+    if "asan" in os.environ.get("MIG_BUILD_DIR", os.environ["MIG_BIN"]):
+        pytest.skip("the sanitizer's own memory would be measured")
+    p = Offline(tmp_path)
+    with open(hand(p, None, "{}") / "app" / "c.bson", "wb") as f:
+        for n in range(15_000):
+            f.write(bson.encode({"_id": n, "b": os.urandom(4000)}))
+    words = tmp_path / "words"
+    words.write_text("correct horse")
+    words.chmod(0o600)
+    code = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
+            "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
+
+    def peak(*args):
+        done = subprocess.run([sys.executable, "-c", code, os.environ["MIG_BIN"], "snapshot", *args], cwd=p.folder, env=p.environment(),
+                              capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, done.stderr
+        return int(done.stdout.split()[-1])
+
+    clear = {"import": peak("import", "dump")}
+    clear["verify"] = peak("verify", "20")
+    for path in p.store.glob("*"):
+        path.unlink()
+    locked = {"import": peak("import", "dump", "--passphrase-file", words)}
+    locked["verify"] = peak("verify", "20", "--passphrase-file", words)
+    for what, kib in locked.items():
+        assert kib < clear[what] + 20 * 1024, (what, clear, locked)
 
 
 def typed(p, args, answers):
