@@ -15,6 +15,7 @@ struct mig_archive {
   uint64_t manifest_offset, manifest_bytes;
   mig_manifest *manifest;
   mig_crypt *crypt; /* NULL: not encrypted, or not unlocked */
+  unsigned jobs;    /* threads that verify */
   bool verified;
   struct stat verified_as;          /* the file when that verification began */
   char file_sha256[MIG_SHA256_HEX]; /* known once verified */

@@ -157,6 +157,10 @@ const mig_manifest *mig_archive_contents(const mig_archive *a) {
   return a->manifest;
 }
 
+void mig_archive_jobs(mig_archive *a, unsigned jobs) {
+  a->jobs = jobs;
+}
+
 const char *mig_archive_path(const mig_archive *a) {
   return a->path;
 }

@@ -29,6 +29,8 @@ const char *mig_archive_path(const mig_archive *a);
 /* For an encrypted archive, before verify(): with no key, or another one, the error says so. Others need none. */
 bool mig_archive_unlock(mig_archive *a, const mig_key *key, mig_error *err);
 bool mig_archive_open_with(const char *path, const mig_key *key, mig_archive **out, mig_error *err); /* both */
+/* How many threads verify() may use; without: see mig_jobs (pipeline.h). */
+void mig_archive_jobs(mig_archive *a, unsigned jobs);
 bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err);
 /* Whether the file is the one that was written, by its own sum and without a look into its chunks: needs no key. */
 bool mig_archive_check_sum(mig_archive *a, mig_error *err);

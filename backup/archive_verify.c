@@ -151,7 +151,7 @@ static bool length_is(const pass *p, mig_error *err) {
 static bool run(pass *p, mig_error *err) {
   mig_member_walk walk = {0};
   mig_member member;
-  const mig_pipeline_options o = {.workers = mig_jobs(0),
+  const mig_pipeline_options o = {.workers = mig_jobs(p->a->jobs),
                                   .budget_bytes = MIG_ARCHIVE_READ_BYTES,
                                   .item_size = sizeof(loading),
                                   .work = load,

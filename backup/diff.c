@@ -118,6 +118,8 @@ bool mig_diff_run(mig_work *w, mig_archive *archive, const mig_diff_options *opt
       .r = {
           .w = w, .archive = archive, .against = options->against, .options = &o, .report = report, .compares = true}};
   memset(report, 0, sizeof *report);
+  mig_archive_jobs(archive, w->jobs);
+  if (options->against) mig_archive_jobs(options->against, w->jobs);
   bool ok = check_displaced(archive, err) && (!options->against || check_displaced(options->against, err)) &&
             mig_archive_verify(archive, w->observer, err) &&
             (!options->against || mig_archive_verify(options->against, w->observer, err)) &&

@@ -153,6 +153,7 @@ bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_option
   bool done = false;
   if (!err) err = &local; /* the parts decide by its code */
   memset(out, 0, sizeof *out);
+  mig_archive_jobs(archive, w->jobs);
   bool ok = mig_archive_verify(archive, w->observer, err) && mig_restore_plan(&r, err) && settle_asides(&r, err);
   if (ok) mig_crash_point(MIG_CRASH_RESTORE_BEGIN);
   for (r.round = 0; ok && !done; r.round++) {

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "backup/pipeline.h"
+#include "backup/range.h"
 #include "backup/restore_send.h"
 #include "base/crash.h"
 
@@ -19,7 +19,7 @@ typedef struct batch {
 
 typedef struct loader {
   const mig_load *load;
-  mig_db *connections[MIG_JOBS_MAX];
+  mig_connections connections;
   mig_pipeline *pipeline;
   batch *filling;
   uint32_t batch_documents;
@@ -48,7 +48,7 @@ static bool insert(void *arg, unsigned worker, void *item, mig_error *err) {
   }
   const mig_insert what = {
       .collection = l->load->collection, .documents = b->each, .count = n, .bypass_validation = true};
-  if (!mig_db_insert(l->connections[worker], &what, err)) return false;
+  if (!mig_db_insert(l->connections.each[worker], &what, err)) return false;
   mig_crash_point(MIG_CRASH_RESTORE_BATCH);
   return true;
 }
@@ -102,16 +102,14 @@ static bool add(loader *l, const bson_t *doc, int64_t *written, mig_error *err) 
 }
 
 static bool open_connections(loader *l, mig_error *err) {
-  const unsigned jobs = mig_jobs(l->load->jobs);
-  const mig_pipeline_options o = {.workers = jobs,
-                                  .slots = jobs + 1,
+  if (!mig_connections_open(&l->connections, l->load->w->db, l->load->jobs, err)) return false;
+  const mig_pipeline_options o = {.workers = l->connections.count,
+                                  .slots = l->connections.count + 1,
                                   .budget_bytes = BUDGET_BYTES,
                                   .item_size = sizeof(batch),
                                   .work = insert,
                                   .clear = clear,
                                   .arg = l};
-  for (unsigned i = 0; i < jobs; i++)
-    if (!mig_db_again(l->load->w->db, NULL, &l->connections[i], err)) return false;
   return mig_pipeline_open(&o, &l->pipeline, err);
 }
 
@@ -129,7 +127,7 @@ bool mig_load_run(const mig_load *load, mig_archive_cursor *documents, int64_t *
   loader l = {.load = load, .batch_documents = load->w->batch_documents ? load->w->batch_documents : BATCH_DOCUMENTS};
   bool ok = open_connections(&l, err) && read_all(&l, documents, written, err) && collect(&l, true, written, err);
   mig_pipeline_free(l.pipeline); /* waits for what is on its way */
-  for (unsigned i = 0; i < MIG_JOBS_MAX; i++) mig_db_close(l.connections[i]);
+  mig_connections_close(&l.connections);
   *refused = !ok && mig_refused(err, NULL);
   return ok;
 }

@@ -13,7 +13,7 @@ static bool query(mig_live_source *s, const char *collection, bool natural, bool
   BSON_APPEND_UTF8(&command, "find", collection);
   append_order(&command, "sort", natural ? "$natural" : "_id");
   if (hinted) append_order(&command, "hint", "_id");
-  mig_append_batch_size(&command, (int64_t)s->total, s->total_bytes);
+  mig_append_batch_size(&command, (int64_t)s->total, s->total_bytes, MIG_BATCH_BYTES);
   const bool ok = mig_db_query(s->w->db, &command, &s->cursor, err);
   bson_destroy(&command);
   return ok;

@@ -111,8 +111,12 @@ static bool load_by(mig_restore *r, mig_restore_item *item, const char *stage, b
   int64_t ignored = 0, written = 0;
   bool ok = mig_writer_open(r->w, &options, &writer, err) &&
             mig_archive_documents(r->archive, item->entry, 0, &archived, err);
-  const mig_load loads = {
-      .w = r->w, .collection = stage, .what = what, .total = item->entry->documents, .later = writer};
+  const mig_load loads = {.w = r->w,
+                          .collection = stage,
+                          .what = what,
+                          .total = item->entry->documents,
+                          .jobs = r->w->jobs,
+                          .later = writer};
   if (ok) ok = fast ? mig_load_run(&loads, archived, &written, refused, err) : load_carefully(archived, writer, err);
   ok = ok && mig_writer_flush(writer, err);
   if (writer) mig_writer_counts(writer, &written, &ignored);

@@ -121,6 +121,7 @@ void mig_snapshot_describe(const mig_manifest *m, mig_snapshot_info *out) {
 
 static bool try_once(attempt *a, consistency c, mig_snapshot_info *out, mig_error *err) {
   mig_archive_options how = a->options->archive;
+  if (how.jobs == 0) how.jobs = a->w->jobs;
   a->reading_failed = false;
   if (how.chunk_bytes == 0 && a->plan->raw_bytes > LARGE_BYTES) how.chunk_bytes = MIG_CHUNK_MAX_BYTES;
   mig_manifest *m = new_manifest(a->w, a->options, a->id, a->plan->whole_database);

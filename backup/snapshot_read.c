@@ -2,23 +2,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/snapshot_plan.h"
+#include "backup/snapshot_ranges.h"
 #include "base/clock.h"
 
 #define UNKNOWN_FIELD_OLD 9     /* FailedToParse */
 #define UNKNOWN_FIELD     40415 /* IDLUnknownField */
 #define CHECKPOINT_MS     1000
 #define CHECKPOINT_BYTES  (4 << 20)
-
-static bool has_id_index(const mig_snapshot_item *item) {
-  bson_iter_t it;
-  bson_t spec;
-  const char *name = NULL;
-  if (!bson_iter_init(&it, item->indexes)) return false;
-  while (bson_iter_next(&it))
-    if (mig_bson_iter_doc(&it, &spec) && mig_bson_str(&spec, "name", &name) && strcmp(name, "_id_") == 0) return true;
-  return false;
-}
 
 /* Capped collections in the order they keep; all others in _id order, by the index where there is one. */
 static void build_find(const mig_snapshot_item *item, bool disk, bson_t *command) {
@@ -27,12 +17,12 @@ static void build_find(const mig_snapshot_item *item, bool disk, bson_t *command
   mig_bson_bool(item->info, "options.capped", &capped);
   bson_init(command);
   BSON_APPEND_UTF8(command, "find", item->name);
-  mig_append_batch_size(command, item->documents, item->raw_bytes);
+  mig_append_batch_size(command, item->documents, item->raw_bytes, MIG_BATCH_BYTES);
   BSON_APPEND_DOCUMENT_BEGIN(command, "sort", &part);
   BSON_APPEND_INT32(&part, capped ? "$natural" : "_id", 1);
   bson_append_document_end(command, &part);
   if (capped) return;
-  if (has_id_index(item)) {
+  if (mig_range_has_id_index(item->indexes)) {
     BSON_APPEND_DOCUMENT_BEGIN(command, "hint", &part);
     BSON_APPEND_INT32(&part, "_id", 1);
     bson_append_document_end(command, &part);
@@ -60,6 +50,7 @@ static bool open_cursor(mig_work *w, const mig_snapshot_item *item, mig_cursor *
 typedef struct pump {
   mig_work *w;
   const mig_snapshot_item *item;
+  mig_archive_writer *archive;
   int64_t documents, bytes; /* read so far */
   int64_t checked_ms, checked_bytes;
   char what[400];
@@ -76,21 +67,31 @@ static bool checkpoint(pump *p, bool now, mig_error *err) {
   return mig_checkpoint(p->w, err);
 }
 
-static bool pump_all(pump *p, mig_archive_writer *archive, mig_error *err) {
+static bool document(void *arg, const uint8_t *bson, size_t size, mig_error *err) {
+  pump *p = arg;
+  p->documents++;
+  p->bytes += (int64_t)size;
+  return mig_archive_document(p->archive, bson, size, err) && checkpoint(p, false, err);
+}
+
+static bool pump_cursor(pump *p, mig_error *err) {
   mig_cursor *c = NULL;
   const bson_t *doc = NULL;
   mig_next next = MIG_NEXT_ERROR;
-  bool ok = checkpoint(p, true, err) && open_cursor(p->w, p->item, &c, err);
-  while (ok && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC) {
-    ok = mig_archive_document(archive, bson_get_data(doc), doc->len, err);
-    p->documents++;
-    p->bytes += doc->len;
-    ok = ok && checkpoint(p, false, err);
-  }
+  bool ok = open_cursor(p->w, p->item, &c, err);
+  while (ok && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC)
+    ok = document(p, bson_get_data(doc), doc->len, err);
   mig_cursor_close(c);
+  return ok && next == MIG_NEXT_END;
+}
+
+static bool pump_all(pump *p, bool at_one_time, mig_error *err) {
+  bool done = false;
+  bool ok = checkpoint(p, true, err) && (!at_one_time || mig_snapshot_ranges(p->w, p->item, document, p, &done, err)) &&
+            (done || pump_cursor(p, err));
   p->w->counts.documents_read += p->documents;
   p->w->counts.bytes_read += p->bytes;
-  return ok && next == MIG_NEXT_END && checkpoint(p, true, err);
+  return ok && checkpoint(p, true, err);
 }
 
 static bool too_few(const pump *p, int64_t counted, mig_error *err) {
@@ -114,9 +115,9 @@ static bool check_count(const pump *p, int64_t before, bool at_one_time, mig_err
 
 bool mig_snapshot_documents(mig_work *w, const mig_snapshot_item *item, bool at_one_time, mig_archive_writer *archive,
                             mig_error *err) {
-  pump p = {.w = w, .item = item};
+  pump p = {.w = w, .item = item, .archive = archive};
   int64_t before = 0;
   snprintf(p.what, sizeof p.what, "snapshot %s.%s", mig_db_name(w->db), item->name);
   if (!at_one_time && !mig_db_count(w->db, item->name, NULL, &before, err)) return false;
-  return pump_all(&p, archive, err) && check_count(&p, before, at_one_time, err);
+  return pump_all(&p, at_one_time, err) && check_count(&p, before, at_one_time, err);
 }

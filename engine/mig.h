@@ -81,17 +81,18 @@ typedef struct mig_observer {
 /* ---- the engine ------------------------------------------------------------------------------------------------ */
 
 typedef struct mig_settings {
-  const char *uri;                   /* connection string */
-  const char *database;              /* NULL: the one in the URI */
-  const char *migrations;            /* folder of migration files */
-  const char *store;                 /* folder of snapshots; made when needed */
-  const char *by;                    /* who: recorded in the ledger; NULL: the user's name */
-  const char *const *metadata;       /* "key=value", NULL-terminated: recorded beside the file's own; may be NULL */
-  const char *key_file;              /* new snapshots are encrypted with it, encrypted ones read; NULL: none */
-  const char *passphrase_file;       /* the same by a passphrase, the file's first line; not both */
-  int64_t lease_ttl_ms;              /* 0: 30 minutes */
-  int64_t txn_max_documents;         /* 0: 10000; more than that and `auto` runs without a transaction */
-  bool no_snapshot;                  /* allows migrations that say "snapshot": "off" to run without one */
+  const char *uri;             /* connection string */
+  const char *database;        /* NULL: the one in the URI */
+  const char *migrations;      /* folder of migration files */
+  const char *store;           /* folder of snapshots; made when needed */
+  const char *by;              /* who: recorded in the ledger; NULL: the user's name */
+  const char *const *metadata; /* "key=value", NULL-terminated: recorded beside the file's own; may be NULL */
+  const char *key_file;        /* new snapshots are encrypted with it, encrypted ones read; NULL: none */
+  const char *passphrase_file; /* the same by a passphrase, the file's first line; not both */
+  int64_t lease_ttl_ms;        /* 0: 30 minutes */
+  int64_t txn_max_documents;   /* 0: 10000; more than that and `auto` runs without a transaction */
+  unsigned jobs;               /* threads and connections of snapshots and restores; 0: one a processor, at most 4 */
+  bool no_snapshot;            /* allows migrations that say "snapshot": "off" to run without one */
   const volatile sig_atomic_t *stop; /* becomes non-zero when the run shall stop and undo; may be NULL */
   const char *log_file;              /* execution log: a JSON object a line; NULL: none */
   int64_t log_max_bytes;             /* then it is rotated; 0: 10 MiB */

@@ -70,6 +70,8 @@ bool mig_db_insert(mig_db *db, const mig_insert *what, mig_error *err);
 
 /* Snapshot reads: from begin to end every mig_db_query on this handle reads at one cluster time. */
 bool mig_db_snapshot_begin(mig_db *db, mig_error *err);
+/* The same on another handle, at the time of `with`, whose first read has found it. */
+bool mig_db_snapshot_join(mig_db *db, const mig_db *with, mig_error *err);
 bool mig_db_snapshot_time(const mig_db *db, uint32_t *seconds, uint32_t *increment); /* false before the first read */
 void mig_db_snapshot_end(mig_db *db);
 

@@ -166,6 +166,12 @@ bool mig_db_snapshot_begin(mig_db *db, mig_error *err) {
   return db->snapshot ? true : mig_db_error(err, db, "start session", &error, NULL);
 }
 
+bool mig_db_snapshot_join(mig_db *db, const mig_db *with, mig_error *err) {
+  if (!mig_db_snapshot_begin(db, err)) return false;
+  return mig_db_snapshot_time(with, &db->snapshot_seconds, &db->snapshot_increment) ||
+         mig_fail(err, MIG_E_SERVER, "%s does not say at which time it read", db->label);
+}
+
 bool mig_db_snapshot_time(const mig_db *db, uint32_t *seconds, uint32_t *increment) {
   *seconds = db->snapshot_seconds;
   *increment = db->snapshot_increment;

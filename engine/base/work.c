@@ -8,10 +8,8 @@ uint32_t mig_batch_documents(const mig_work *w) {
   return w->batch_documents ? w->batch_documents : 1000;
 }
 
-#define READ_BATCH_BYTES (2 << 20)
-
-void mig_append_batch_size(bson_t *command, int64_t documents, int64_t raw_bytes) {
+void mig_append_batch_size(bson_t *command, int64_t documents, int64_t raw_bytes, int64_t batch_bytes) {
   if (documents <= 0 || raw_bytes <= 0) return; /* nothing is known */
-  const int64_t each = raw_bytes / documents + 1, count = READ_BATCH_BYTES / each;
+  const int64_t each = raw_bytes / documents + 1, count = batch_bytes / each;
   BSON_APPEND_INT32(command, "batchSize", (int32_t)(count < 2 ? 2 : count > 50000 ? 50000 : count));
 }

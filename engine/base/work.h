@@ -22,13 +22,17 @@ typedef struct mig_work {
   void *checkpoint_arg;
   mig_counts counts;
   uint32_t batch_documents;            /* 0: 1000 */
+  unsigned jobs;                       /* threads, and connections of their own, that may be used; see mig_jobs */
   const struct mig_services *services; /* what modules may ask of the layers above; NULL: nothing */
 } mig_work;
 
 bool mig_checkpoint(mig_work *w, mig_error *err);
 uint32_t mig_batch_documents(const mig_work *w);
-/* For a find that reads all of a collection: appends a batchSize of some 2 MiB. The server's own 16 MiB would take
- * three times as much memory here, and leave the server waiting while they are worked on. Figures may be estimates. */
-void mig_append_batch_size(bson_t *command, int64_t documents, int64_t raw_bytes);
+/* For a find that reads much of a collection: appends a batchSize of some batch_bytes. The server's own 16 MiB would
+ * take three times as much memory here, and leave the server waiting while they are worked on. Figures may be
+ * estimates. */
+#define MIG_BATCH_BYTES       (2 << 20)
+#define MIG_BATCH_BYTES_RANGE (1 << 20) /* where several connections read */
+void mig_append_batch_size(bson_t *command, int64_t documents, int64_t raw_bytes, int64_t batch_bytes);
 
 #endif

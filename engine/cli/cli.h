@@ -72,6 +72,8 @@ void mig_cli_show_environment(void);
 /* config.c: settles cli->uri and the rest. need_uri false: a missing server is fine. */
 bool mig_cli_settle(mig_cli *cli, mig_error *err);
 bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_t *out, mig_error *err);
+/* --jobs, MIG_JOBS or "jobs"; 0 when nothing is said. */
+bool mig_cli_jobs(const mig_cli *cli, unsigned *out, mig_error *err);
 /* Writes the Prometheus textfile, where one is asked for. What it tells changes no exit code: trouble is a warning. */
 void mig_cli_metrics(mig_cli *cli, mig_engine *e);
 /* Fills *out with the settled settings, as mig_cli_open does; they point into cli. */

@@ -14,10 +14,11 @@ static bool only_sums(mig_archive *a, mig_error *err) {
   return false;
 }
 
-static bool verify(mig_cli *cli, mig_archive *a, bool *whole, mig_error *err) {
+static bool verify(mig_cli *cli, mig_archive *a, unsigned jobs, bool *whole, mig_error *err) {
   const mig_observer observer = cli_observer(cli);
   const char *signer = cli->opt[OPT_SIGNER];
   if (!cli_unlock(cli, a, err)) return only_sums(a, err);
+  mig_archive_jobs(a, jobs);
   *whole = mig_archive_verify(a, &observer, err);
   return *whole && (!signer || mig_sign_check(a, signer, err));
 }
@@ -47,11 +48,13 @@ static void remember(mig_error *first, const mig_error *now) {
 
 bool cmd_snapshot_verify(mig_cli *cli, mig_error *err) {
   mig_error first = {0};
+  unsigned jobs = 0;
+  if (!mig_cli_jobs(cli, &jobs, err)) return false;
   for (int i = 0; i < cli->arg_count; i++) {
     mig_archive *a = NULL;
     mig_error local = {0};
     bool whole = false;
-    const bool good = cli_open_snapshot(cli, cli->args[i], &a, &local) && verify(cli, a, &whole, &local);
+    const bool good = cli_open_snapshot(cli, cli->args[i], &a, &local) && verify(cli, a, jobs, &whole, &local);
     const verdict v = good ? GOOD : whole ? REFUSED : local.code == MIG_E_ARCHIVE ? DAMAGED : UNREAD;
     show(cli, cli->args[i], v, &local);
     if (!good) remember(&first, &local);

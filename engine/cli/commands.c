@@ -1,6 +1,6 @@
 #include "cli/commands.h"
 
-#define RUNS (OPT_BIT(NO_SNAPSHOT) | OPT_BIT(TXN_MAX) | OPT_BIT(LEASE_MINUTES) | OPT_BIT(META))
+#define RUNS (OPT_BIT(NO_SNAPSHOT) | OPT_BIT(TXN_MAX) | OPT_BIT(LEASE_MINUTES) | OPT_BIT(META) | OPT_BIT(JOBS))
 
 const mig_alias mig_aliases[] = {{"migrate", "up"}, {"dry-run", "plan"}, {0}};
 
@@ -27,14 +27,14 @@ const mig_command mig_commands[] = {
      OPT_BIT(STATUS) | OPT_BIT(DIRECTION) | OPT_BIT(SINCE) | OPT_BIT(LIMIT) | OPT_BIT(PAGE)},
     {"snapshot create", cmd_snapshot_create, "[-]",
      "copy the database (or --only some collections) into the store, or to standard output (-)", 0, 1,
-     OPT_BIT(ONLY) | OPT_BIT(SIGN_KEY)},
+     OPT_BIT(ONLY) | OPT_BIT(SIGN_KEY) | OPT_BIT(JOBS)},
     {"snapshot list", cmd_snapshot_list, "", "the snapshots in the store", 0, 0, 0},
     {"snapshot show", cmd_snapshot_show, "SNAPSHOT", "what a snapshot holds", 1, 1, 0},
     {"snapshot verify", cmd_snapshot_verify, "SNAPSHOT...", "check every hash and document; exit 6 if one is damaged",
-     1, -1, OPT_BIT(SIGNER)},
+     1, -1, OPT_BIT(SIGNER) | OPT_BIT(JOBS)},
     {"snapshot diff", cmd_snapshot_diff, "SNAPSHOT [SNAPSHOT]",
      "how the database (or a second snapshot) differs from a snapshot; exit 6 if it does", 1, 2,
-     OPT_BIT(ONLY) | OPT_BIT(DOCUMENTS)},
+     OPT_BIT(ONLY) | OPT_BIT(DOCUMENTS) | OPT_BIT(JOBS)},
     {"snapshot export", cmd_snapshot_export, "SNAPSHOT FOLDER",
      "write a snapshot as a mongodump folder, which mongorestore loads", 2, 2, OPT_BIT(ONLY)},
     {"snapshot import", cmd_snapshot_import, "DUMP",
@@ -46,8 +46,10 @@ const mig_command mig_commands[] = {
     {"restore", cmd_restore, "SNAPSHOT", "put a snapshot back (an id of the store, a path, or - for standard input)", 1,
      1,
      OPT_BIT(ONLY) | OPT_BIT(AS) | OPT_BIT(REPLACE) | OPT_BIT(NO_INDEXES) | OPT_BIT(STRATEGY) | OPT_BIT(DRY_RUN) |
-         OPT_BIT(DOCUMENTS) | OPT_BIT(NO_SAFETY) | OPT_BIT(SIGNER) | OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
-    {"recover", cmd_recover, "", "finish or undo an interrupted run", 0, 0, OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES)},
+         OPT_BIT(DOCUMENTS) | OPT_BIT(NO_SAFETY) | OPT_BIT(SIGNER) | OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES) |
+         OPT_BIT(JOBS)},
+    {"recover", cmd_recover, "", "finish or undo an interrupted run", 0, 0,
+     OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES) | OPT_BIT(JOBS)},
     {"mark", cmd_mark, "NAME", "record by hand that a migration is applied or pending; nothing is run", 1, 1,
      OPT_BIT(APPLIED) | OPT_BIT(PENDING) | OPT_BIT(WHY) | OPT_BIT(META)},
     {"record", cmd_record, "NAME", "record by hand that a migration is applied; nothing is run", 1, 1,

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "backup/pipeline.h"
 #include "base/fs.h"
 #include "base/names.h"
 #include "cli/cli.h"
@@ -22,10 +23,12 @@ static const char *const keys[] = {"uri",
                                    "txnMaxDocuments",
                                    "leaseMinutes",
                                    "logMaxMiB",
+                                   "jobs",
                                    NULL};
 
 static bool is_number(const char *key) {
-  return strcmp(key, "txnMaxDocuments") == 0 || strcmp(key, "leaseMinutes") == 0 || strcmp(key, "logMaxMiB") == 0;
+  return strcmp(key, "txnMaxDocuments") == 0 || strcmp(key, "leaseMinutes") == 0 || strcmp(key, "logMaxMiB") == 0 ||
+         strcmp(key, "jobs") == 0;
 }
 
 /* A setting of the wrong type must not be as if it were absent: "db" could then be another database. */
@@ -56,7 +59,7 @@ static bool known_keys(const char *path, const bson_t *config, mig_error *err) {
     mig_fail(err, MIG_E_USAGE, "%s: unknown setting \"%s\"", path, key);
     return near ? mig_hint(err, "did you mean \"%s\"?", near)
                 : mig_hint(err, "known: uri db dir store by keyFile passphraseFile logFile metricsFile txnMaxDocuments "
-                                "leaseMinutes logMaxMiB");
+                                "leaseMinutes logMaxMiB jobs");
   }
   return true;
 }
@@ -120,28 +123,45 @@ bool mig_cli_settle(mig_cli *cli, mig_error *err) {
   return ((cli->dir && cli->store && cli->log_file) || mig_no_memory(err, "settings")) && mig_cli_settle_key(cli, err);
 }
 
-bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_t *out, mig_error *err) {
-  const char *text = cli->opt[option];
+/* name: how the user calls it. */
+static bool number(const mig_cli *cli, const char *name, const char *text, int64_t *out, mig_error *err) {
   char *end = NULL;
-  *out = fallback;
-  if (!text) return true;
   errno = 0;
   long long value = strtoll(text, &end, 10);
   if (errno || end == text || *end || value < 1) {
-    mig_fail(err, MIG_E_USAGE, "--%s takes a whole number from 1 on, not \"%.60s\"", mig_option_table[option].name,
-             text);
+    mig_fail(err, MIG_E_USAGE, "%s takes a whole number from 1 on, not \"%.60s\"", name, text);
     return mig_hint(err, "mig help %s", cli->command->name);
   }
   *out = value;
   return true;
 }
 
+bool mig_cli_int(const mig_cli *cli, mig_option option, int64_t fallback, int64_t *out, mig_error *err) {
+  char name[40];
+  *out = fallback;
+  snprintf(name, sizeof name, "--%s", mig_option_table[option].name);
+  return !cli->opt[option] || number(cli, name, cli->opt[option], out, err);
+}
+
+bool mig_cli_jobs(const mig_cli *cli, unsigned *out, mig_error *err) {
+  const char *environment = getenv("MIG_JOBS");
+  int64_t jobs = 0;
+  if (cli->config) mig_bson_int(cli->config, "jobs", &jobs);
+  if (environment && *environment && !cli->opt[OPT_JOBS] && !number(cli, "MIG_JOBS", environment, &jobs, err))
+    return false;
+  if (!mig_cli_int(cli, OPT_JOBS, jobs, &jobs, err)) return false;
+  *out = jobs > MIG_JOBS_MAX ? MIG_JOBS_MAX : (unsigned)jobs;
+  return true;
+}
+
 bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err) {
   int64_t txn = 0, minutes = 0, log_mib = 0, configured = 0;
+  unsigned jobs = 0;
   if (cli->config && mig_bson_int(cli->config, "txnMaxDocuments", &configured)) txn = configured;
   if (cli->config && mig_bson_int(cli->config, "leaseMinutes", &configured)) minutes = configured;
   if (cli->config && mig_bson_int(cli->config, "logMaxMiB", &configured)) log_mib = configured;
-  if (!mig_cli_int(cli, OPT_TXN_MAX, txn, &txn, err) || !mig_cli_int(cli, OPT_LEASE_MINUTES, minutes, &minutes, err))
+  if (!mig_cli_int(cli, OPT_TXN_MAX, txn, &txn, err) || !mig_cli_int(cli, OPT_LEASE_MINUTES, minutes, &minutes, err) ||
+      !mig_cli_jobs(cli, &jobs, err))
     return false;
   if (minutes > MOST_LEASE_MINUTES) return mig_fail(err, MIG_E_USAGE, "a lease of more than a year is refused");
   *out = (mig_settings){.uri = cli->uri,
@@ -154,6 +174,7 @@ bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err) {
                         .metadata = cli->meta,
                         .txn_max_documents = txn,
                         .lease_ttl_ms = minutes * 60000,
+                        .jobs = jobs,
                         .no_snapshot = cli->opt[OPT_NO_SNAPSHOT] != NULL,
                         .log_file = strcmp(cli->log_file, "none") == 0 ? NULL : cli->log_file,
                         .log_max_bytes = (log_mib > 1000000 ? 1000000 : log_mib) << 20,

@@ -31,6 +31,7 @@
   X(NO_SNAPSHOT, "no-snapshot", NULL, "allow migrations that say \"snapshot\": \"off\"")                               \
   X(TXN_MAX, "txn-max-documents", "N", "more documents than that: no transaction (default 10000)")                     \
   X(LEASE_MINUTES, "lease-minutes", "N", "how long the lease is held without a refresh (default 30)")                  \
+  X(JOBS, "jobs", "N", "threads and connections for snapshots and restores (MIG_JOBS), at most 16")                    \
   X(EXIT_CODE, "exit-code", NULL, "exit 6 when something is pending or wrong")                                         \
   X(STATUS, "status", "OUTCOME", "only events with this outcome")                                                      \
   X(DIRECTION, "direction", "up|down|restore", "only events of this direction")                                        \

@@ -29,6 +29,11 @@ bool mig_emergency_snapshot(mig_engine *e, const char *const *collections, mig_s
   return ok;
 }
 
+static bool verify(const mig_engine *e, mig_archive *archive, mig_error *err) {
+  mig_archive_jobs(archive, e->work.jobs);
+  return mig_archive_verify(archive, mig_engine_observer(e), err);
+}
+
 /* ---- the ledger follows the data ---- */
 
 /* A whole snapshot from before `up` of a migration takes that migration back: the ledger must say so. */
@@ -207,8 +212,7 @@ bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_em
   free(real);
   mig_free(found);
   ok = ok && (out->path || mig_no_memory(err, "path")) && mig_archive_open_with(out->path, e->key, &archive, err) &&
-       mig_archive_verify(archive, mig_engine_observer(e), err) &&
-       (!o->signer || mig_sign_check(archive, o->signer, err));
+       verify(e, archive, err) && (!o->signer || mig_sign_check(archive, o->signer, err));
   const mig_restore_options options = restore_options(e, o);
   ok = ok && mig_restore_check(archive, &options, err) && check_original(e, mig_archive_contents(archive), o, err);
   if (ok && o->dry_run) {
@@ -235,7 +239,7 @@ static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err)
   mig_emergency_report report = {0};
   char now[MIG_SHA256_HEX];
   bool ok = mig_engine_store(e, err) && mig_archive_open_with(j->path, e->key, &archive, err) &&
-            mig_archive_verify(archive, mig_engine_observer(e), err) && mig_archive_sha256(archive, now, NULL, err);
+            verify(e, archive, err) && mig_archive_sha256(archive, now, NULL, err);
   if (ok && strcmp(now, j->sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", j->path);
   ok = ok && run_restore(e, archive, &j->options, &report, err) &&

@@ -129,6 +129,7 @@ bool mig_open(const mig_settings *settings, mig_engine **out, mig_error *err) {
                        .observer = &e->watch.observer,
                        .checkpoint = checkpoint,
                        .checkpoint_arg = e,
+                       .jobs = settings->jobs,
                        .services = &e->services};
   *out = e;
   return true;

@@ -11,6 +11,7 @@
 static bool open_right_archive(mig_engine *e, const char *path, const char *sha256, mig_archive **out, mig_error *err) {
   char now[MIG_SHA256_HEX];
   if (!mig_archive_open_with(path, e->key, out, err)) return false;
+  mig_archive_jobs(*out, e->work.jobs);
   bool ok =
       mig_archive_verify(*out, mig_engine_observer(e), err) && (!sha256 || mig_archive_sha256(*out, now, NULL, err));
   if (ok && sha256 && strcmp(now, sha256) != 0) {
