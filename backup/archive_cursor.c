@@ -18,7 +18,8 @@ struct mig_archive_cursor {
   const mig_collection_entry *entry;
   mig_pipeline *pipeline; /* NULL where a single chunk is to be read: that one needs no thread */
   loading alone, *now;
-  size_t next_chunk, at;
+  size_t next_chunk, end; /* of the chunks */
+  size_t at;
 };
 
 static bool load(void *arg, unsigned worker, void *item, mig_error *err) {
@@ -37,6 +38,11 @@ static void clear(void *item) {
 
 bool mig_archive_documents(mig_archive *a, const mig_collection_entry *entry, size_t from_chunk,
                            mig_archive_cursor **out, mig_error *err) {
+  return mig_archive_range(a, entry, from_chunk, SIZE_MAX, out, err);
+}
+
+bool mig_archive_range(const mig_archive *a, const mig_collection_entry *entry, size_t from_chunk, size_t count,
+                       mig_archive_cursor **out, mig_error *err) {
   *out = NULL;
   if (!a->verified) return mig_fail(err, MIG_E_ARCHIVE, "%s has not been verified yet", a->path);
   mig_archive_cursor *c = mig_alloc(sizeof *c);
@@ -44,6 +50,8 @@ bool mig_archive_documents(mig_archive *a, const mig_collection_entry *entry, si
   c->a = a;
   c->entry = entry;
   c->next_chunk = from_chunk;
+  c->end = entry->chunk_count;
+  if (from_chunk < c->end && count < c->end - from_chunk) c->end = from_chunk + count;
   const mig_pipeline_options o = {.workers = 1,
                                   .slots = AHEAD,
                                   .budget_bytes = MIG_ARCHIVE_READ_BYTES,
@@ -51,7 +59,7 @@ bool mig_archive_documents(mig_archive *a, const mig_collection_entry *entry, si
                                   .work = load,
                                   .clear = clear,
                                   .arg = c};
-  if (from_chunk + 1 < entry->chunk_count && !mig_pipeline_open(&o, &c->pipeline, err)) {
+  if (from_chunk + 1 < c->end && !mig_pipeline_open(&o, &c->pipeline, err)) {
     mig_free(c);
     return false;
   }
@@ -61,7 +69,7 @@ bool mig_archive_documents(mig_archive *a, const mig_collection_entry *entry, si
 
 static void load_ahead(mig_archive_cursor *c) {
   loading *l = NULL;
-  while (c->next_chunk < c->entry->chunk_count && (l = mig_pipeline_try_take(c->pipeline))) {
+  while (c->next_chunk < c->end && (l = mig_pipeline_try_take(c->pipeline))) {
     l->chunk = &c->entry->chunks[c->next_chunk++];
     mig_pipeline_put(c->pipeline, l, (size_t)l->chunk->raw_bytes);
   }
@@ -78,7 +86,7 @@ static bool next_chunk(mig_archive_cursor *c, mig_error *err) {
     load_ahead(c);
     if (!mig_pipeline_next(c->pipeline, &item, err)) return false;
     load_ahead(c);
-  } else if (c->next_chunk < c->entry->chunk_count) {
+  } else if (c->next_chunk < c->end) {
     c->alone.chunk = &c->entry->chunks[c->next_chunk++];
     if (!load(c, 0, &c->alone, err)) return false;
     item = &c->alone;

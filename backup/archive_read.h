@@ -11,7 +11,7 @@
  * meanwhile does no harm. Ownership: the manifest and the path are borrowed from the archive; cursors are closed before
  * it is freed. Trust: none. Sizes are claims, names never become paths, a frame may not grow past its raw_bytes.
  * Errors: MIG_E_ARCHIVE names file and member; MIG_E_STORE when the file cannot be opened or read.
- * Memory: the manifest and one chunk (one more for each cursor).   Threads: one archive, one thread.
+ * Memory: the manifest and one chunk (one more for each cursor).   Threads: one archive, one thread; but see range().
  */
 #ifndef MIG_BACKUP_ARCHIVE_READ_H
 #define MIG_BACKUP_ARCHIVE_READ_H
@@ -41,6 +41,9 @@ bool mig_archive_sha256(mig_archive *a, char sha256[static MIG_SHA256_HEX], uint
 /* Documents of a collection in archive order, from a chunk on (0: all). */
 bool mig_archive_documents(mig_archive *a, const mig_collection_entry *entry, size_t from_chunk,
                            mig_archive_cursor **out, mig_error *err);
+/* The same of `count` chunks only. On a verified archive other threads may have cursors, too: each its own. */
+bool mig_archive_range(const mig_archive *a, const mig_collection_entry *entry, size_t from_chunk, size_t count,
+                       mig_archive_cursor **out, mig_error *err);
 typedef enum mig_archive_next { MIG_ARCHIVE_DOC, MIG_ARCHIVE_END, MIG_ARCHIVE_ERROR } mig_archive_next;
 /* *doc is a view, valid until the next call. */
 mig_archive_next mig_archive_cursor_next(mig_archive_cursor *c, bson_t *doc, mig_error *err);

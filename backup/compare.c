@@ -219,6 +219,17 @@ bool mig_compare_run(const mig_compare *compare, mig_compare_result *out, mig_er
   return ok;
 }
 
+void mig_compare_add(mig_compare_result *sum, const mig_compare_result *part) {
+  sum->same += part->same;
+  sum->missing += part->missing;
+  sum->changed += part->changed;
+  sum->extra += part->extra;
+  sum->unsettled = sum->unsettled || part->unsettled;
+  sum->judged_early = sum->judged_early || part->judged_early;
+  for (size_t i = 0; i < part->id_count && sum->id_count < MIG_COMPARE_IDS; i++)
+    memcpy(sum->ids[sum->id_count++], part->ids[i], sizeof part->ids[i]);
+}
+
 bool mig_compare_identical(const mig_compare_result *r) {
   return !r->missing && !r->changed && !r->extra && !r->unsettled;
 }

@@ -54,6 +54,8 @@ typedef struct mig_compare_result {
 } mig_compare_result;
 
 bool mig_compare_run(const mig_compare *compare, mig_compare_result *out, mig_error *err);
+/* Adds what was found in another part of the same collection. */
+void mig_compare_add(mig_compare_result *sum, const mig_compare_result *part);
 bool mig_compare_identical(const mig_compare_result *r); /* no difference of any kind but perhaps the sequence */
 
 #endif

@@ -168,7 +168,9 @@ bool mig_pipeline_open(const mig_pipeline_options *options, mig_pipeline **out, 
 /* With the mutex held. */
 static slot *room(mig_pipeline *p) {
   if (p->put != p->out && p->bytes >= p->options.budget_bytes) return NULL;
-  slot *s = in_state(p, FREE);
+  slot *s = NULL; /* the one used last: its buffers are there, others may never be needed */
+  for (size_t i = 0; i < p->options.slots; i++)
+    if (p->slots[i].state == FREE && (!s || p->slots[i].number > s->number)) s = &p->slots[i];
   if (s) s->state = FILLING;
   return s;
 }

@@ -1,10 +1,12 @@
-#include "backup/restore_parts.h"
+#include "backup/restore_load.h"
+#include "backup/restore_ranges.h"
 #include "base/crash.h"
 
 typedef struct delta {
   mig_restore *r;
   mig_restore_item *item;
   mig_writer *writer;
+  char what[300]; /* for progress */
 } delta;
 
 /* Only what the displaced archive holds may go: a document that came or changed since waits for the next round. */
@@ -47,14 +49,57 @@ static bool relax(void *arg, mig_error *err) {
   return ok;
 }
 
-static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *err) {
-  const mig_collection_entry *entry = item->entry;
-  delta d = {.r = r, .item = item};
-  mig_live_source live = {.total = entry->documents, .total_bytes = (int64_t)entry->raw_bytes};
+/* These chunks over a range of live documents; NULL: all. */
+static bool write_part(delta *d, size_t from, size_t to, const mig_range *range, mig_error *err) {
+  const mig_collection_entry *entry = d->item->entry;
+  mig_live_source live = {.total = entry->documents, .total_bytes = (int64_t)entry->raw_bytes, .range = range};
   mig_archive_cursor *archived = NULL;
   mig_compare_result result;
-  char what[300];
-  snprintf(what, sizeof what, "restore %s.%s", mig_db_name(r->w->db), item->target);
+  bool ok = mig_archive_range(d->r->archive, entry, from, to - from, &archived, err) &&
+            mig_live_open(&live, d->r->w, d->item->target, entry->natural_order, err);
+  if (ok) {
+    const mig_compare compare = {
+        .archive = {archived, mig_archived_next}, .live = {&live, mig_live_next}, .found = found, .arg = d};
+    ok = mig_compare_run(&compare, &result, err);
+  }
+  mig_archive_cursor_close(archived);
+  mig_live_close(&live);
+  return ok;
+}
+
+/* Nothing of these chunks is in the stage yet. */
+static bool load_part(delta *d, size_t from, size_t to, mig_error *err) {
+  mig_restore *r = d->r;
+  mig_archive_cursor *archived = NULL;
+  int64_t written = 0;
+  const mig_load loads = {.w = r->w,
+                          .collection = d->item->target,
+                          .what = d->what,
+                          .total = d->item->entry->documents,
+                          .jobs = r->w->jobs,
+                          .later = d->writer};
+  const bool ok = mig_archive_range(r->archive, d->item->entry, from, to - from, &archived, err) &&
+                  mig_load_run(&loads, archived, &written, &d->item->load_refused, err);
+  r->report->written += written;
+  mig_archive_cursor_close(archived);
+  return ok;
+}
+
+/* Only where the diff found something: what others changed elsewhere since is found by the next round's. */
+static bool write_segments(delta *d, mig_error *err) {
+  mig_restore_item *item = d->item;
+  if (!item->segments) return write_part(d, 0, item->entry->chunk_count, NULL, err);
+  for (size_t from = 0, to = 0; mig_segments_next(item, &from, &to); from = to) {
+    const mig_range range = mig_segments_range(item->entry, from, to);
+    const bool load = item->is_stage && item->segments[from] == MIG_SEGMENT_EMPTY;
+    if (!(load ? load_part(d, from, to, err) : write_part(d, from, to, &range, err))) return false;
+  }
+  return true;
+}
+
+static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *err) {
+  delta d = {.r = r, .item = item};
+  snprintf(d.what, sizeof d.what, "restore %s.%s", mig_db_name(r->w->db), item->target);
   const mig_writer_options options = {
       .collection = item->target,
       .guarded = r->displaced != NULL,
@@ -62,21 +107,13 @@ static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *e
       .relax = relax,
       .relax_arg = &d,
       .refused = &item->refused,
-      .what = what,
+      .what = d.what,
       .total = (uint64_t)(item->documents.missing + item->documents.changed + item->documents.extra)};
-  bool ok = mig_writer_open(r->w, &options, &d.writer, err) &&
-            (!r->displaced || mig_displaced_reading(r->displaced, item->target, err)) &&
-            mig_archive_documents(r->archive, entry, 0, &archived, err) &&
-            mig_live_open(&live, r->w, item->target, entry->natural_order, err);
-  if (ok) {
-    const mig_compare compare = {
-        .archive = {archived, mig_archived_next}, .live = {&live, mig_live_next}, .found = found, .arg = &d};
-    ok = mig_compare_run(&compare, &result, err) && mig_writer_flush(d.writer, err);
-    mig_writer_counts(d.writer, &r->report->written, &r->report->removed);
-  }
+  const bool ok = mig_writer_open(r->w, &options, &d.writer, err) &&
+                  (!r->displaced || mig_displaced_reading(r->displaced, item->target, err)) &&
+                  write_segments(&d, err) && mig_writer_flush(d.writer, err);
+  if (d.writer) mig_writer_counts(d.writer, &r->report->written, &r->report->removed);
   mig_writer_free(d.writer);
-  mig_archive_cursor_close(archived);
-  mig_live_close(&live);
   return ok;
 }
 

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "backup/restore_parts.h"
+#include "backup/restore_ranges.h"
 #include "backup/ttl.h"
 
 void mig_restore_item_forget(mig_restore_item *item) {
@@ -11,6 +11,8 @@ void mig_restore_item_forget(mig_restore_item *item) {
   item->validator_differs = item->images_differ = item->fixed_differ = false;
   item->indexes_differ = 0;
   memset(&item->documents, 0, sizeof item->documents);
+  mig_free(item->segments);
+  item->segments = NULL;
 }
 
 static bool read_live(mig_work *w, mig_restore_item *item, const char *collection, mig_error *err) {
@@ -92,6 +94,50 @@ static bool open_other(mig_restore *r, mig_live_source *other, const mig_restore
   return mig_live_open(other, r->w, collection, item->entry->natural_order, err);
 }
 
+/* These chunks against a range of live documents; NULL: all. */
+static bool compare_part(mig_restore *r, mig_restore_item *item, finding *f, const char *what, size_t from, size_t to,
+                         const mig_range *range, mig_error *err) {
+  const mig_collection_entry *entry = item->entry;
+  mig_live_source live = {
+      .what = what, .total = entry->documents, .total_bytes = (int64_t)entry->raw_bytes, .range = range};
+  mig_archive_cursor *archived = NULL;
+  mig_compare_result part;
+  bool ok = mig_archive_range(r->archive, entry, from, to - from, &archived, err) &&
+            open_other(r, &live, item, f->collection, err);
+  if (ok) {
+    const mig_compare compare = {
+        .archive = {archived, mig_archived_next}, .live = {&live, mig_live_next}, .found = found, .arg = f};
+    ok = mig_compare_run(&compare, &part, err);
+    if (range)
+      mig_compare_add(&item->documents, &part);
+    else
+      item->documents = part;
+  }
+  mig_archive_cursor_close(archived);
+  mig_live_close(&live);
+  return ok;
+}
+
+/* Nothing of it is there, and nobody wants to see the documents. */
+static bool count_missing(mig_restore_item *item, const finding *f, size_t from, size_t to) {
+  if (item->segments[from] != MIG_SEGMENT_EMPTY || f->indexes || (f->listener && f->listener->document)) return false;
+  for (size_t i = from; i < to; i++) item->documents.missing += (int64_t)item->entry->chunks[i].documents;
+  return true;
+}
+
+static bool compare_segments(mig_restore *r, mig_restore_item *item, finding *f, const char *what, mig_error *err) {
+  const mig_collection_entry *entry = item->entry;
+  for (size_t i = 0; i < entry->chunk_count; i++)
+    if (item->segments[i] == MIG_SEGMENT_SAME) item->documents.same += (int64_t)entry->chunks[i].documents;
+  for (size_t from = 0, to = 0; mig_segments_next(item, &from, &to); from = to) {
+    if (count_missing(item, f, from, to)) continue;
+    if (item->segments[from] == MIG_SEGMENT_EMPTY) to = from + 1; /* so much may wait for a partner */
+    const mig_range range = mig_segments_range(entry, from, to);
+    if (!compare_part(r, item, f, what, from, to, &range, err)) return false;
+  }
+  return true;
+}
+
 /* Too different, or in another order, for one pass in bounded memory: the server is asked for each document. Two
  * archives have nobody to ask. */
 static bool settle(mig_restore *r, mig_restore_item *item, const char *collection, mig_error *err) {
@@ -142,22 +188,15 @@ static bool compare_documents(mig_restore *r, mig_restore_item *item, const char
                               mig_error *err) {
   const mig_collection_entry *entry = item->entry;
   char what[300];
-  mig_live_source live = {.what = what, .total = entry->documents, .total_bytes = (int64_t)entry->raw_bytes};
-  mig_archive_cursor *archived = NULL;
   finding f = {.keep = keep, .listener = listener(r), .collection = collection};
   const bool put_back = r->round > 0 || strcmp(collection, item->target) != 0; /* or staged: it was all there once */
   if (put_back && !r->options->dry_run) f.indexes = entry->indexes;
   if (f.indexes && !mig_db_server_now(r->w->db, &f.now, err)) return false;
   snprintf(what, sizeof what, "compare %s.%s", mig_restore_database(r), item->target);
-  bool ok = mig_archive_documents(r->archive, entry, 0, &archived, err) && open_other(r, &live, item, collection, err);
-  if (ok) {
-    const mig_compare compare = {
-        .archive = {archived, mig_archived_next}, .live = {&live, mig_live_next}, .found = found, .arg = &f};
-    ok = mig_compare_run(&compare, &item->documents, err);
-    if (ok) forgive_expired(r, item, &f);
-  }
-  mig_archive_cursor_close(archived);
-  mig_live_close(&live);
+  bool ok = mig_segments_look(r, item, collection, what, err) &&
+            (item->segments ? compare_segments(r, item, &f, what, err)
+                            : compare_part(r, item, &f, what, 0, entry->chunk_count, NULL, err));
+  if (ok) forgive_expired(r, item, &f);
   const bool unsure = item->documents.unsettled || (r->round > 0 && item->documents.judged_early);
   if (!ok || !unsure || entry->natural_order || mig_compare_identical(&item->documents)) return ok;
   return settle(r, item, collection, err);

@@ -63,16 +63,6 @@ static bool ask(mig_work *w, const char *collection, const batch *b, mig_cursor 
   return ok;
 }
 
-static void add(mig_compare_result *sum, const mig_compare_result *part) {
-  sum->same += part->same;
-  sum->missing += part->missing;
-  sum->changed += part->changed;
-  sum->extra += part->extra;
-  sum->unsettled = sum->unsettled || part->unsettled;
-  for (size_t i = 0; i < part->id_count && sum->id_count < MIG_COMPARE_IDS; i++)
-    memcpy(sum->ids[sum->id_count++], part->ids[i], sizeof part->ids[i]);
-}
-
 static bool compare_batch(mig_work *w, const char *collection, batch *b, mig_compare_result *sum, mig_error *err) {
   mig_live_source live = {.w = w};
   mig_compare_result part;
@@ -80,7 +70,7 @@ static bool compare_batch(mig_work *w, const char *collection, batch *b, mig_com
   const mig_compare compare = {.archive = {b, batch_next}, .live = {&live, mig_live_next}, .window_bytes = SIZE_MAX};
   const bool ok = mig_compare_run(&compare, &part, err);
   mig_live_close(&live);
-  if (ok) add(sum, &part);
+  if (ok) mig_compare_add(sum, &part);
   return ok;
 }
 

@@ -6,6 +6,8 @@
  *     restore_diff.c    what differs, read only          restore_swap.c    stages, compares, renames
  *     restore_meta.c    options, validators              restore_write.c   batches of writes
  *     restore_index.c   indexes                          restore_say.c     says what still differs
+ *     restore_ranges.c  compares chunk by chunk       restore_load.c    new documents by several connections
+ *     restore_stage.c   makes the stage, or goes on with one
  *     restore_aside.c   collections that go, without losing what was written to them in the last moment
  *
  * A round's diff is the compare pass of the round before. Each round writes in a plainer way than the one before it.
@@ -17,6 +19,7 @@
 
 #include "backup/compare.h"
 #include "backup/displaced.h"
+#include "backup/range.h"
 #include "backup/restore.h"
 #include "backup/spec.h"
 
@@ -29,6 +32,8 @@ typedef enum mig_bring {
 } mig_bring;
 
 #define MIG_UUID_BYTES 16
+
+typedef enum mig_segment { MIG_SEGMENT_SAME, MIG_SEGMENT_DIFFERS, MIG_SEGMENT_EMPTY } mig_segment; /* EMPTY: no live */
 
 typedef struct mig_restore_item {
   const mig_collection_entry *entry;
@@ -45,6 +50,11 @@ typedef struct mig_restore_item {
    * there, with as many documents, the documents are not read once more. */
   bool placed;
   uint8_t placed_uuid[MIG_UUID_BYTES];
+  /* The last diff's, for each chunk of the entry (restore_ranges.h): NULL where it was not looked at by chunks. */
+  mig_segment *segments;
+  /* `target` is a stage that an interrupted restore left: what is missing may come by several connections; refused:
+   * the server did not take that, and it is to be made anew. */
+  bool is_stage, load_refused;
   mig_error refused; /* the server's first refusal that a later round may get over; code MIG_OK: none */
 } mig_restore_item;
 
@@ -67,6 +77,8 @@ typedef struct mig_restore {
 typedef struct mig_live_source {
   mig_work *w;
   mig_cursor *cursor;
+  const mig_range *range;       /* not all: only these, where mig_range_works */
+  mig_range_reader ranged;      /* instead of the cursor */
   mig_archive_cursor *archived; /* instead of the cursor: a second archive in the place of the live database */
   const char *what;             /* for progress */
   uint64_t done, total;         /* documents; total and total_bytes may be estimates, 0 if nothing is known */
@@ -111,7 +123,8 @@ bool mig_restore_delta(mig_restore *r, mig_restore_item *item, mig_error *err);
 bool mig_restore_swap(mig_restore *r, mig_restore_item *item, mig_error *err);
 bool mig_restore_view(mig_restore *r, mig_restore_item *item, mig_error *err);
 bool mig_restore_drop(mig_restore *r, const char *collection, mig_error *err); /* fine when it is not there */
-bool mig_restore_drop_stages(mig_restore *r, mig_error *err); /* left by a restore of this archive that was killed */
+/* Left by a restore of this archive that was killed, but for those that a swap of this round can go on with. */
+bool mig_restore_drop_stages(mig_restore *r, mig_error *err);
 bool mig_restore_rename(mig_restore *r, const char *from, const char *to, bool drop_target, mig_error *err);
 /* Makes the displaced archive durable and names it in the report. NULL: nothing to do. */
 bool mig_restore_keep(mig_restore *r, mig_displaced *d, mig_error *err);

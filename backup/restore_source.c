@@ -24,6 +24,7 @@ bool mig_live_open(mig_live_source *s, mig_work *w, const char *collection, bool
   s->w = w;
   s->cursor = NULL;
   s->checked_ms = mig_now_monotonic_ms();
+  if (s->range) return mig_range_open(&s->ranged, w->db, collection, s->range, (int64_t)s->total, s->total_bytes, err);
   /* the hint keeps a server from sorting in memory; one that does not know the index or the hint sorts as it likes */
   if (!natural && query(s, collection, false, true, &first)) return true;
   if (first.code != MIG_OK && first.code != MIG_E_SERVER) {
@@ -43,6 +44,7 @@ bool mig_live_open_archived(mig_live_source *s, mig_work *w, mig_archive *archiv
 
 void mig_live_close(mig_live_source *s) {
   mig_cursor_close(s->cursor);
+  mig_range_close(&s->ranged);
   mig_archive_cursor_close(s->archived);
   s->cursor = NULL;
   s->archived = NULL;
@@ -51,7 +53,7 @@ void mig_live_close(mig_live_source *s) {
 static mig_pull pull(mig_live_source *s, bson_t *doc, mig_error *err) {
   const bson_t *borrowed = NULL;
   if (s->archived) return mig_archived_next(s->archived, doc, err);
-  switch (mig_cursor_next(s->cursor, &borrowed, err)) {
+  switch (s->range ? mig_range_next(&s->ranged, &borrowed, err) : mig_cursor_next(s->cursor, &borrowed, err)) {
   case MIG_NEXT_END:
     return MIG_PULL_END;
   case MIG_NEXT_ERROR:

@@ -5,6 +5,7 @@
 #include "backup/snapshot_split.h"
 
 #define PIECE_BYTES (1 << 20)  /* as the collection's figures and the sample let expect */
+#define WHOLE_BYTES (4 << 20)  /* smaller ones are read by one cursor */
 #define PIECE_MAX   (2u << 20) /* what a piece holds beyond that is read by the caller */
 
 /* A range, and its documents as far as they fit. */
@@ -26,30 +27,24 @@ typedef struct reader {
   mig_pipeline *pipeline;
 } reader;
 
-static bool open_range(const reader *r, mig_db *db, const mig_range *range, mig_cursor **out, mig_error *err) {
-  bson_t command = BSON_INITIALIZER;
-  BSON_APPEND_UTF8(&command, "find", r->item->name);
-  mig_range_append(&command, range);
-  mig_append_batch_size(&command, r->item->documents, r->item->raw_bytes, MIG_BATCH_BYTES_RANGE);
-  const bool ok = mig_db_query(db, &command, out, err);
-  bson_destroy(&command);
-  return ok;
+static bool open_range(const reader *r, mig_db *db, const mig_range *range, mig_range_reader *out, mig_error *err) {
+  return mig_range_open(out, db, r->item->name, range, r->item->documents, r->item->raw_bytes, err);
 }
 
 static bool read_piece(void *arg, unsigned worker, void *item, mig_error *err) {
   const reader *r = arg;
   piece *p = item;
-  mig_cursor *c = NULL;
+  mig_range_reader c = {0};
   const bson_t *doc = NULL;
   mig_next next = MIG_NEXT_ERROR;
   bool ok = open_range(r, r->connections.each[worker], &p->range, &c, err);
-  while (ok && !p->more && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC) {
+  while (ok && !p->more && (next = mig_range_next(&c, &doc, err)) == MIG_NEXT_DOC) {
     p->more = p->bytes.size + doc->len > PIECE_MAX;
     if (p->more) break;
     p->last_at = p->bytes.size;
     ok = mig_buf_add(&p->bytes, bson_get_data(doc), doc->len, err);
   }
-  mig_cursor_close(c);
+  mig_range_close(&c);
   return ok && next != MIG_NEXT_ERROR;
 }
 
@@ -83,7 +78,7 @@ static bool is_last(const piece *p, const bson_t *doc, mig_error *err) {
 static bool read_rest(reader *r, const piece *p, mig_error *err) {
   mig_range rest = p->range;
   bson_t last, from = BSON_INITIALIZER;
-  mig_cursor *c = NULL;
+  mig_range_reader c = {0};
   const bson_t *doc = NULL;
   mig_next next = MIG_NEXT_ERROR;
   bool again = p->bytes.size > 0, ok = true;
@@ -94,13 +89,13 @@ static bool read_rest(reader *r, const piece *p, mig_error *err) {
     if (!ok) mig_fail(err, MIG_E_SERVER, "%s.%s has a document without an _id", mig_db_name(r->w->db), r->item->name);
   }
   ok = ok && open_range(r, r->w->db, &rest, &c, err);
-  while (ok && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC) {
+  while (ok && (next = mig_range_next(&c, &doc, err)) == MIG_NEXT_DOC) {
     ok = again ? is_last(p, doc, err) : r->document(r->arg, bson_get_data(doc), doc->len, err);
     again = false;
   }
   if (ok && next == MIG_NEXT_END && again)
     ok = mig_fail(err, MIG_E_SERVER, "the server gave nothing when a range was read on from where it ended");
-  mig_cursor_close(c);
+  mig_range_close(&c);
   bson_destroy(&from);
   return ok && next == MIG_NEXT_END;
 }
@@ -140,13 +135,17 @@ static bool start(reader *r, mig_error *err) {
   return mig_pipeline_open(&o, &r->pipeline, err);
 }
 
+static bool worth_it(mig_work *w, const mig_snapshot_item *item) {
+  return mig_jobs(w->jobs) > 1 && !mig_db_in_transaction(w->db) && item->raw_bytes >= WHOLE_BYTES &&
+         mig_range_works(w->db, w->caps, item->name, item->info, item->indexes);
+}
+
 bool mig_snapshot_ranges(mig_work *w, const mig_snapshot_item *item, mig_snapshot_document document, void *arg,
                          bool *done, mig_error *err) {
   reader r = {.w = w, .item = item, .document = document, .arg = arg};
   mig_error local = {0};
   *done = false;
-  if (mig_jobs(w->jobs) < 2 || mig_db_in_transaction(w->db) || !mig_range_works(w->caps, item->info, item->indexes))
-    return true;
+  if (!worth_it(w, item)) return true;
   if (!mig_split_make(w->db, item, PIECE_BYTES, &r.split, &local)) {
     if (local.code == MIG_E_SERVER) return true; /* no sample: one cursor does it */
     if (err) *err = local;

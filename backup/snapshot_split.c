@@ -34,10 +34,10 @@ static bool sample(mig_db *db, const char *collection, int64_t size, mig_cursor 
 }
 
 static bool add(mig_split *s, const bson_t *doc, size_t *bytes, mig_error *err) {
-  bson_iter_t it;
-  if (!bson_iter_init(&it, doc) || !bson_iter_next(&it) || strcmp(bson_iter_key(&it), "_id") != 0 ||
-      bson_iter_next(&it))
+  bson_iter_t id;
+  if (bson_count_keys(doc) != 1 || !bson_iter_init_find(&id, doc, "_id"))
     return mig_fail(err, MIG_E_SERVER, "the server's sample has other fields than _id");
+  if (BSON_ITER_HOLDS_MAXKEY(&id)) return true;                          /* no range begins there */
   if (s->count && bson_equal(s->bounds[s->count - 1], doc)) return true; /* drawn twice */
   if (s->count == s->capacity || *bytes > BOUNDS_MAX_BYTES) return true;
   s->bounds[s->count] = bson_copy(doc);

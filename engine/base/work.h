@@ -32,7 +32,7 @@ uint32_t mig_batch_documents(const mig_work *w);
  * take three times as much memory here, and leave the server waiting while they are worked on. Figures may be
  * estimates. */
 #define MIG_BATCH_BYTES       (2 << 20)
-#define MIG_BATCH_BYTES_RANGE (1 << 20) /* where several connections read */
+#define MIG_BATCH_BYTES_RANGE (1 << 19) /* where several connections read */
 void mig_append_batch_size(bson_t *command, int64_t documents, int64_t raw_bytes, int64_t batch_bytes);
 
 #endif

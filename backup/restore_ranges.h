@@ -1,0 +1,25 @@
+/*
+ * restore_ranges.h - where a collection differs from the archive, chunk by chunk, on several connections
+ *
+ *     mig_segments_look --> item->segments --> for each run of segments: mig_segments_range, compare or write
+ *
+ * A segment is a chunk of the archive and the live documents from its first _id up to the next chunk's first; the first
+ * and the last segment are open, so that every live document is in one. Looking tells only which segments differ: the
+ * documents in them are then compared on the caller's thread, in order, and so are the writes. It stops in each segment
+ * at its first difference.
+ * Trust: an archive's order is a claim. Chunks must ascend in an order that we know without asking (doc_id.h), and
+ * where something differs the chunk's documents, too. Else there are no segments (NULL), and nothing was said.
+ */
+#ifndef MIG_BACKUP_RESTORE_RANGES_H
+#define MIG_BACKUP_RESTORE_RANGES_H
+
+#include "backup/restore_parts.h"
+
+/* collection: the item's, whose live_info and live_indexes have been read. what: for progress. */
+bool mig_segments_look(mig_restore *r, mig_restore_item *item, const char *collection, const char *what,
+                       mig_error *err);
+/* The next segments from *from on that are to be looked at together: *from up to *to. False: no more. */
+bool mig_segments_next(const mig_restore_item *item, size_t *from, size_t *to);
+mig_range mig_segments_range(const mig_collection_entry *entry, size_t from, size_t to);
+
+#endif
