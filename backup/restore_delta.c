@@ -72,6 +72,7 @@ static bool load_part(delta *d, size_t from, size_t to, mig_error *err) {
   mig_restore *r = d->r;
   mig_archive_cursor *archived = NULL;
   int64_t written = 0;
+  bool refused = false; /* then the stage is made anew */
   const mig_load loads = {.w = r->w,
                           .collection = d->item->target,
                           .what = d->what,
@@ -79,7 +80,7 @@ static bool load_part(delta *d, size_t from, size_t to, mig_error *err) {
                           .jobs = r->w->jobs,
                           .later = d->writer};
   const bool ok = mig_archive_range(r->archive, d->item->entry, from, to - from, &archived, err) &&
-                  mig_load_run(&loads, archived, &written, &d->item->load_refused, err);
+                  mig_load_run(&loads, archived, &written, &refused, err);
   r->report->written += written;
   mig_archive_cursor_close(archived);
   return ok;

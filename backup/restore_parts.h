@@ -52,9 +52,7 @@ typedef struct mig_restore_item {
   uint8_t placed_uuid[MIG_UUID_BYTES];
   /* The last diff's, for each chunk of the entry (restore_ranges.h): NULL where it was not looked at by chunks. */
   mig_segment *segments;
-  /* `target` is a stage that an interrupted restore left: what is missing may come by several connections; refused:
-   * the server did not take that, and it is to be made anew. */
-  bool is_stage, load_refused;
+  bool is_stage; /* `target` is one that an interrupted restore left: what is missing may come by several connections */
   mig_error refused; /* the server's first refusal that a later round may get over; code MIG_OK: none */
 } mig_restore_item;
 

@@ -44,8 +44,7 @@ static bool chunks_ascend(const mig_collection_entry *entry) {
 }
 
 mig_range mig_segments_range(const mig_collection_entry *entry, size_t from, size_t to) {
-  return (mig_range){from ? entry->chunks[from].first : NULL,
-                     to < entry->chunk_count ? entry->chunks[to].first : NULL};
+  return (mig_range){from ? entry->chunks[from].first : NULL, to < entry->chunk_count ? entry->chunks[to].first : NULL};
 }
 
 static bool stop(void *arg, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {

@@ -201,7 +201,7 @@ static bool go_on(mig_restore *r, mig_restore_item *item, const char *stage, boo
     mig_say(r->w->observer, MIG_INFO, "%s.%s: %lld documents that an interrupted restore had loaded are there already",
             mig_db_name(r->w->db), item->target, (long long)left.documents.same);
     ok = *ready = mig_restore_delta(&here, &left, err);
-    ok = ok || left.load_refused;
+    ok = ok || mig_refused(err, NULL); /* it is made anew */
     if (*ready) item->refused = left.refused;
     if (*ready) r->report->written += report.written;
   }
@@ -212,5 +212,6 @@ static bool go_on(mig_restore *r, mig_restore_item *item, const char *stage, boo
 bool mig_stage_make(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
   bool ready = false;
   return mig_checkpoint(r->w, err) && go_on(r, item, stage, &ready, err) &&
-         (ready || (mig_checkpoint(r->w, err) && mig_restore_drop(r, stage, err) && mig_stage_build(r, item, stage, err)));
+         (ready ||
+          (mig_checkpoint(r->w, err) && mig_restore_drop(r, stage, err) && mig_stage_build(r, item, stage, err)));
 }

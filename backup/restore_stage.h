@@ -15,7 +15,8 @@
 #define MIG_STAGE_CHARS 56
 void mig_stage_name(const mig_restore *r, const mig_restore_item *item, char name[static MIG_STAGE_CHARS]);
 bool mig_stage_make(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err);
-/* A whole collection under this name, from the archive: documents, options, indexes. There must be none of that name. */
+/* A whole collection under this name, from the archive: documents, options, indexes. There must be none of that name.
+ */
 bool mig_stage_build(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err);
 
 #endif
