@@ -4,9 +4,9 @@
 #include "backup/doc_id.h"
 #include "backup/snapshot_split.h"
 
-#define PIECE_BYTES (1 << 20)  /* as the collection's figures and the sample let expect */
-#define WHOLE_BYTES (4 << 20)  /* smaller ones are read by one cursor */
-#define PIECE_MAX   (2u << 20) /* what a piece holds beyond that is read by the caller */
+#define WHOLE_BYTES (4 << 20)   /* smaller ones are read by one cursor */
+#define PIECE_BYTES (512 << 10) /* as the collection's figures and the sample let expect */
+#define PIECE_MOST  (4 << 20)
 
 /* A range, and its documents as far as they fit. */
 typedef struct piece {
@@ -22,7 +22,8 @@ typedef struct reader {
   mig_snapshot_document document;
   void *arg;
   mig_split split;
-  size_t next; /* range */
+  size_t piece_max; /* what a piece holds beyond that is read by the caller */
+  size_t next;      /* range */
   mig_connections connections;
   mig_pipeline *pipeline;
 } reader;
@@ -39,7 +40,7 @@ static bool read_piece(void *arg, unsigned worker, void *item, mig_error *err) {
   mig_next next = MIG_NEXT_ERROR;
   bool ok = open_range(r, r->connections.each[worker], &p->range, &c, err);
   while (ok && !p->more && (next = mig_range_next(&c, &doc, err)) == MIG_NEXT_DOC) {
-    p->more = p->bytes.size + doc->len > PIECE_MAX;
+    p->more = p->bytes.size + doc->len > r->piece_max;
     if (p->more) break;
     p->last_at = p->bytes.size;
     ok = mig_buf_add(&p->bytes, bson_get_data(doc), doc->len, err);
@@ -60,11 +61,11 @@ static void read_ahead(reader *r) {
   piece *p = NULL;
   while (r->next <= r->split.count && (p = mig_pipeline_try_take(r->pipeline))) {
     mig_buf_clear(&p->bytes);
-    p->bytes.maximum = PIECE_MAX;
+    p->bytes.maximum = r->piece_max;
     p->range = range_of(&r->split, r->next++);
     p->last_at = 0;
     p->more = false;
-    mig_pipeline_put(r->pipeline, p, PIECE_MAX);
+    mig_pipeline_put(r->pipeline, p, r->piece_max);
   }
 }
 
@@ -122,7 +123,11 @@ static bool give_all(reader *r, mig_error *err) {
 }
 
 static bool start(reader *r, mig_error *err) {
-  if (!mig_connections_open(&r->connections, r->w->db, r->w->jobs, err)) return false;
+  const int64_t expected = r->item->raw_bytes / (int64_t)(r->split.count + 1);
+  const int64_t most = expected < PIECE_BYTES ? 2 * PIECE_BYTES : 2 * expected;
+  const unsigned jobs = mig_jobs(r->w->jobs), readers = jobs > 4 ? jobs / 2 : 2; /* packing is twice the work */
+  r->piece_max = (size_t)(most < PIECE_MOST ? most : PIECE_MOST);
+  if (!mig_connections_open(&r->connections, r->w->db, readers, err)) return false;
   const mig_pipeline_options o = {.workers = r->connections.count,
                                   .slots = r->connections.count + 1,
                                   .budget_bytes = MIG_RANGES_BYTES,

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #define PIECES_MIN       4
-#define PIECES_MAX       32768 /* above 32 GiB they get larger */
+#define PIECES_MAX       32768 /* above 16 GiB they get larger */
 #define SAMPLES_A_PIECE  10    /* of which one is taken: so that pieces come out of about one size */
-#define SAMPLES_MAX      131072
+#define SAMPLES_MAX      327680
 #define DOCUMENTS_SAMPLE 25 /* above one document in so many a server reads them all to take a sample */
 #define BOUNDS_MAX_BYTES (4u << 20)
 
