@@ -29,7 +29,7 @@ static bool load(void *arg, unsigned worker, void *item, mig_error *err) {
   if (!l->reader && !mig_chunk_reader_new(&l->reader, err)) return false;
   l->reader->loaded_before = true; /* by verify(), or there would be no cursor */
   l->reader->crypt = c->a->crypt;
-  return mig_chunk_load(l->reader, c->a->fd, c->a->path, l->chunk, err);
+  return mig_chunk_load(l->reader, c->a->file, l->chunk, err);
 }
 
 static void clear(void *item) {

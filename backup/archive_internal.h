@@ -4,20 +4,19 @@
 #ifndef MIG_BACKUP_ARCHIVE_INTERNAL_H
 #define MIG_BACKUP_ARCHIVE_INTERNAL_H
 
-#include <sys/stat.h>
-
 #include "backup/archive_read.h"
+#include "backup/blob.h"
 
 struct mig_archive {
-  char *path;
-  int fd;
-  uint64_t bytes; /* of the file when it was opened */
+  mig_blob *file;
+  const char *path; /* the file's */
+  uint64_t bytes;   /* of the file when it was opened */
   uint64_t manifest_offset, manifest_bytes;
   mig_manifest *manifest;
   mig_crypt *crypt; /* NULL: not encrypted, or not unlocked */
   unsigned jobs;    /* threads that verify */
   bool verified;
-  struct stat verified_as;          /* the file when that verification began */
+  mig_blob_state verified_as;       /* the file when that verification began */
   char file_sha256[MIG_SHA256_HEX]; /* known once verified */
 };
 

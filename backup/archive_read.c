@@ -1,9 +1,5 @@
 /* Opening: finds the manifest, then holds the file against it. */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "backup/archive_internal.h"
 #include "backup/chunk.h"
@@ -22,32 +18,17 @@ static bool note_last(void *arg, const char *name, uint64_t offset, uint64_t byt
   return true;
 }
 
-static bool open_file(mig_archive *a, mig_error *err) {
-  struct stat st;
-  /* O_NONBLOCK: opening a FIFO that somebody put there must not hang. */
-  a->fd = open(a->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-  if (a->fd < 0) {
-    bool is_link = errno == ELOOP;
-    mig_fail_errno(err, "cannot open the snapshot %s", a->path);
-    return is_link ? mig_hint(err, "links are not followed: name the file itself") : false;
-  }
-  if (fstat(a->fd, &st) != 0) return mig_fail_errno(err, "cannot read %s", a->path);
-  if (!S_ISREG(st.st_mode)) return mig_fail(err, MIG_E_STORE, "%s is not a regular file", a->path);
-  a->bytes = (uint64_t)st.st_size;
-  return true;
-}
-
 static bool read_manifest(mig_archive *a, mig_error *err) {
   last_member last = {0};
   mig_buf json = MIG_BUF(MIG_MANIFEST_MAX_BYTES);
-  if (!mig_tar_walk(a->fd, a->path, a->bytes, note_last, &last, err)) return false;
+  if (!mig_tar_walk(a->file, note_last, &last, err)) return false;
   if (!last.is_manifest) {
     mig_fail(err, MIG_E_ARCHIVE, "%s is not a snapshot archive", a->path);
     return mig_why(err, "its last member is not " MIG_MANIFEST_MEMBER);
   }
   a->manifest_offset = last.offset;
   a->manifest_bytes = last.bytes;
-  bool ok = mig_read_member(a->fd, a->path, MIG_MANIFEST_MEMBER, last.offset, last.bytes, &json, err);
+  bool ok = mig_read_member(a->file, MIG_MANIFEST_MEMBER, last.offset, last.bytes, &json, err);
   if (ok && !mig_manifest_parse(mig_buf_text(&json), json.size, &a->manifest, err))
     ok = mig_fail_at(err, "%s", a->path);
   mig_buf_free(&json);
@@ -78,7 +59,7 @@ static bool compare_member(void *arg, const char *name, uint64_t offset, uint64_
 
 static bool check_members(mig_archive *a, mig_error *err) {
   comparison c = {.a = a};
-  if (!mig_tar_walk(a->fd, a->path, a->bytes, compare_member, &c, err)) return false;
+  if (!mig_tar_walk(a->file, compare_member, &c, err)) return false;
   return c.manifest_seen || mig_fail(err, MIG_E_ARCHIVE, "%s: members of its manifest are missing", a->path);
 }
 
@@ -86,7 +67,7 @@ static bool check_header(mig_archive *a, mig_error *err) {
   mig_buf expected = MIG_BUF(MIG_HEADER_MAX_BYTES), found = MIG_BUF(MIG_HEADER_MAX_BYTES);
   const mig_manifest *m = a->manifest;
   bool ok = mig_manifest_header(m, &expected, err) &&
-            mig_read_member(a->fd, a->path, MIG_HEADER_MEMBER, m->header_offset, m->header_bytes, &found, err);
+            mig_read_member(a->file, MIG_HEADER_MEMBER, m->header_offset, m->header_bytes, &found, err);
   if (ok && (expected.size != found.size || memcmp(expected.data, found.data, found.size) != 0))
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s: " MIG_HEADER_MEMBER " is not what the manifest tells of", a->path);
   mig_buf_free(&found);
@@ -98,10 +79,12 @@ bool mig_archive_open(const char *path, mig_archive **out, mig_error *err) {
   *out = NULL;
   mig_archive *a = mig_alloc(sizeof *a);
   if (!a) return mig_no_memory(err, "archive");
-  a->fd = -1;
-  a->path = mig_strdup(path);
-  bool ok = a->path ? true : mig_no_memory(err, "path");
-  ok = ok && open_file(a, err) && read_manifest(a, err) && check_members(a, err) && check_header(a, err);
+  bool ok = mig_blob_open(path, &a->file, err);
+  if (ok) {
+    a->path = mig_blob_path(a->file);
+    a->bytes = mig_blob_bytes(a->file);
+  }
+  ok = ok && read_manifest(a, err) && check_members(a, err) && check_header(a, err);
   if (!ok) {
     mig_archive_free(a);
     return false;
@@ -112,10 +95,9 @@ bool mig_archive_open(const char *path, mig_archive **out, mig_error *err) {
 
 void mig_archive_free(mig_archive *a) {
   if (!a) return;
-  if (a->fd >= 0) close(a->fd);
   mig_crypt_free(a->crypt);
   mig_manifest_free(a->manifest);
-  mig_free(a->path);
+  mig_blob_close(a->file);
   mig_free(a);
 }
 

@@ -4,7 +4,6 @@
  * the manifest's archiveSha256 stands: as it is, and with zeros in its place.
  */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "backup/archive_internal.h"
 #include "backup/chunk.h"
@@ -39,7 +38,7 @@ static void add(pass *p, const void *data, size_t size) {
 static bool add_until(pass *p, uint64_t end, mig_error *err) {
   while (p->at < end) {
     size_t n = end - p->at < PIECE_BYTES ? (size_t)(end - p->at) : PIECE_BYTES;
-    if (!mig_read_at(p->a->fd, p->a->path, "tar header", p->at, p->piece, n, err)) return false;
+    if (!mig_blob_read(p->a->file, "tar header", p->at, p->piece, n, err)) return false;
     add(p, p->piece, n);
   }
   return true;
@@ -53,7 +52,7 @@ static bool wrong(const pass *p, const char *member, const char *why, mig_error 
 
 static bool check_small(pass *p, const mig_member *member, mig_error *err) {
   char sum[MIG_SHA256_HEX];
-  if (!mig_read_member(p->a->fd, p->a->path, member->name, member->offset, member->bytes, &p->small, err)) return false;
+  if (!mig_read_member(p->a->file, member->name, member->offset, member->bytes, &p->small, err)) return false;
   if (!mig_sha256_hex(p->small.data, p->small.size, sum, err)) return false;
   if (strcmp(sum, member->sha256) != 0) return wrong(p, member->name, "its SHA-256 is not the manifest's", err);
   add(p, p->small.data, p->small.size);
@@ -71,7 +70,7 @@ static bool load(void *arg, unsigned worker, void *item, mig_error *err) {
   (void)worker;
   if (!l->reader && !mig_chunk_reader_new(&l->reader, err)) return false;
   l->reader->crypt = l->a->crypt;
-  return mig_chunk_load(l->reader, l->a->fd, l->a->path, l->chunk, err);
+  return mig_chunk_load(l->reader, l->a->file, l->chunk, err);
 }
 
 static void clear(void *item) {
@@ -121,7 +120,7 @@ static bool check_sums(pass *p, mig_error *err) {
   const uint64_t digits_at = p->a->manifest_offset + p->a->manifest_bytes - MIG_MANIFEST_TAIL_BYTES;
   mig_hash *as_it_is = NULL;
   if (!add_until(p, digits_at, err) ||
-      !mig_read_at(p->a->fd, p->a->path, MIG_MANIFEST_MEMBER, digits_at, digits, sizeof digits, err) ||
+      !mig_blob_read(p->a->file, MIG_MANIFEST_MEMBER, digits_at, digits, sizeof digits, err) ||
       !mig_hash_fork(p->whole, &as_it_is, err))
     return false;
   memset(zeros, '0', sizeof zeros);
@@ -129,7 +128,7 @@ static bool check_sums(pass *p, mig_error *err) {
   add(p, zeros, sizeof zeros);
   const size_t rest = (size_t)(p->a->bytes - p->at); /* a few bytes of JSON and the tar's end */
   bool ok = rest <= PIECE_BYTES || wrong(p, "the file", "something follows its manifest", err);
-  ok = ok && mig_read_at(p->a->fd, p->a->path, "the end", p->at, p->piece, rest, err);
+  ok = ok && mig_blob_read(p->a->file, "the end", p->at, p->piece, rest, err);
   if (ok) {
     add(p, p->piece, rest);
     mig_hash_add(as_it_is, p->piece, rest);
@@ -143,9 +142,9 @@ static bool check_sums(pass *p, mig_error *err) {
 }
 
 static bool length_is(const pass *p, mig_error *err) {
-  struct stat st;
-  if (fstat(p->a->fd, &st) != 0) return mig_fail_errno(err, "cannot read %s", p->a->path);
-  return (uint64_t)st.st_size == p->a->bytes || wrong(p, "the file", "its length changed while it was read", err);
+  mig_blob_state now;
+  if (!mig_blob_look(p->a->file, &now, err)) return false;
+  return now.bytes == p->a->bytes || wrong(p, "the file", "its length changed while it was read", err);
 }
 
 static bool run(pass *p, mig_error *err) {
@@ -165,21 +164,12 @@ static bool run(pass *p, mig_error *err) {
   return sum_all(p, err) && check_sums(p, err) && length_is(p, err);
 }
 
-static bool same_time(struct timespec a, struct timespec b) {
-  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
-
-/* A write changes the times, and nothing sets the second of them back. */
-static bool untouched(const struct stat *was, const struct stat *is) {
-  return was->st_size == is->st_size && same_time(was->st_mtim, is->st_mtim) && same_time(was->st_ctim, is->st_ctim);
-}
-
 bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err) {
   pass p = {.a = a, .observer = observer, .small = MIG_BUF(MIG_METADATA_MAX_BYTES)};
-  struct stat now;
+  mig_blob_state now;
   if (a->manifest->encryption.used && !a->crypt && !mig_archive_unlock(a, NULL, err)) return false;
-  if (fstat(a->fd, &now) != 0) return mig_fail_errno(err, "cannot read %s", a->path);
-  if (a->verified && untouched(&a->verified_as, &now)) return true;
+  if (!mig_blob_look(a->file, &now, err)) return false;
+  if (a->verified && now.bytes == a->verified_as.bytes && strcmp(now.version, a->verified_as.version) == 0) return true;
   a->verified_as = now;
   a->verified = run(&p, err);
   mig_pipeline_free(p.chunks);
@@ -216,7 +206,7 @@ static bool sum_file(mig_archive *a, char sha256[static MIG_SHA256_HEX], mig_err
   bool ok = piece ? mig_hash_new(&h, err) : mig_no_memory(err, "archive");
   for (uint64_t at = 0; ok && at < a->bytes; at += PIECE_BYTES) {
     size_t n = a->bytes - at < PIECE_BYTES ? (size_t)(a->bytes - at) : PIECE_BYTES;
-    ok = mig_read_at(a->fd, a->path, "the file", at, piece, n, err);
+    ok = mig_blob_read(a->file, "the file", at, piece, n, err);
     if (ok) mig_hash_add(h, piece, n);
   }
   if (ok) mig_hash_hex(h, sha256);

@@ -1,7 +1,6 @@
 #include "backup/archive_write.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "backup/archive_internal.h"
 #include "backup/chunk_line.h"
@@ -14,14 +13,13 @@
 
 struct mig_archive_writer {
   mig_manifest *manifest;
-  char *partial, *final;
+  mig_sink *sink;
   mig_tar_out *tar;
   mig_chunk_line *line;   /* from the first document to collection_end() its thread has tar, whole and the chunks */
   mig_hash *whole, *part; /* of the open collection; of a small member */
   mig_crypt *crypt;       /* NULL: in the clear */
   mig_collection_entry *current; /* the open collection: the manifest's last entry; NULL between collections */
   uint64_t documents;            /* given for it */
-  bool made_partial, published;
 };
 
 static bool write_member(mig_archive_writer *w, const char *name, const void *data, size_t size, uint64_t *offset,
@@ -106,11 +104,10 @@ bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archi
     goto done;
   }
   if ((key && !mig_crypt_new(key, manifest->id, &manifest->encryption, &w->crypt, err)) ||
-      !open_line(w, options, err) || !mig_store_paths(store, manifest->id, &w->partial, &w->final, err) ||
-      !mig_hash_new(&w->whole, err) || !mig_hash_new(&w->part, err) ||
-      !mig_tar_out_open(w->partial, manifest->created_unix_ms, &w->tar, err))
+      !open_line(w, options, err) || !mig_hash_new(&w->whole, err) || !mig_hash_new(&w->part, err) ||
+      !mig_store_create(store, manifest->id, &w->sink, err) ||
+      !mig_tar_out_open(w->sink, manifest->created_unix_ms, &w->tar, err))
     goto done;
-  w->made_partial = true;
   if (write_header(w, err)) *out = w;
 done:
   if (!*out) mig_archive_writer_free(w);
@@ -198,23 +195,23 @@ static bool write_manifest(mig_archive_writer *w, mig_error *err) {
   char sum[MIG_SHA256_HEX];
   uint64_t offset = 0;
   m->archive_sha256[0] = 0;
-  bool ok = mig_manifest_seal(m, err) && mig_manifest_check(m, err) && authenticate(w, err) &&
-            mig_manifest_write(m, &json, err) &&
-            write_member(w, MIG_MANIFEST_MEMBER, json.data, json.size, &offset, sum, err) &&
-            mig_tar_out_close(w->tar, m->archive_sha256, err) &&
-            mig_tar_out_patch(w->tar, offset + json.size - MIG_MANIFEST_TAIL_BYTES, m->archive_sha256,
-                              MIG_SHA256_HEX - 1, err);
+  bool ok =
+      mig_manifest_seal(m, err) && mig_manifest_check(m, err) && authenticate(w, err) &&
+      mig_manifest_write(m, &json, err) &&
+      write_member(w, MIG_MANIFEST_MEMBER, json.data, json.size, &offset, sum, err) &&
+      mig_tar_out_close(w->tar, m->archive_sha256, err) &&
+      mig_sink_patch(w->sink, offset + json.size - MIG_MANIFEST_TAIL_BYTES, m->archive_sha256, MIG_SHA256_HEX - 1, err);
   mig_buf_free(&json);
   return ok;
 }
 
-/* What is on the disk now, read by the reader that a restore will use. */
+/* What is in the store now, read by the reader that a restore will use. */
 static bool read_back(mig_archive_writer *w, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err) {
   mig_archive *a = NULL;
-  bool ok = mig_archive_open(w->partial, &a, err) && (!w->crypt || mig_archive_authentic(a, w->crypt, err)) &&
-            mig_archive_read_back(a, sha256, bytes, err);
+  bool ok = mig_archive_open(mig_sink_path(w->sink), &a, err) &&
+            (!w->crypt || mig_archive_authentic(a, w->crypt, err)) && mig_archive_read_back(a, sha256, bytes, err);
   if (ok && strcmp(mig_archive_contents(a)->archive_sha256, w->manifest->archive_sha256) != 0)
-    ok = mig_fail(err, MIG_E_ARCHIVE, "%s holds another archive than the one written", w->partial);
+    ok = mig_fail(err, MIG_E_ARCHIVE, "%s holds another archive than the one written", mig_sink_path(w->sink));
   if (!ok) {
     mig_fail_at(err, "the new snapshot was read back and is not what was written");
     mig_hint(err,
@@ -230,19 +227,10 @@ bool mig_archive_finish(mig_archive_writer *w, char **path, char sha256[static M
   if (w->current) return mig_fail(err, MIG_E_FAILED, "collection %s is still open", w->current->name);
   if (!write_manifest(w, err)) return false;
   mig_crash_point(MIG_CRASH_SNAPSHOT_WRITTEN);
-  if (!mig_tar_out_sync(w->tar, err) || !read_back(w, sha256, bytes, err)) return false;
+  if (!mig_sink_settle(w->sink, err) || !read_back(w, sha256, bytes, err)) return false;
   mig_crash_point(MIG_CRASH_SNAPSHOT_SYNCED);
-  char *final = mig_strdup(w->final);
-  if (!final) return mig_no_memory(err, "path");
-  if (!mig_fs_publish(w->partial, w->final, err)) {
-    /* Renamed, but the folder could not be synced: what is reported as failed must not be there. */
-    if (mig_tar_out_is(w->tar, w->final)) unlink(w->final);
-    mig_free(final);
-    return false;
-  }
-  w->published = true;
+  if (!mig_sink_publish(w->sink, NULL, path, err)) return false;
   mig_crash_point(MIG_CRASH_SNAPSHOT_PUBLISHED);
-  *path = final;
   return true;
 }
 
@@ -250,12 +238,10 @@ void mig_archive_writer_free(mig_archive_writer *w) {
   if (!w) return;
   mig_chunk_line_free(w->line); /* its thread may be writing */
   mig_tar_out_free(w->tar);
-  if (w->made_partial && !w->published) unlink(w->partial);
+  mig_sink_free(w->sink);
   mig_crypt_free(w->crypt);
   mig_hash_free(w->part);
   mig_hash_free(w->whole);
   mig_manifest_free(w->manifest);
-  mig_free(w->partial);
-  mig_free(w->final);
   mig_free(w);
 }

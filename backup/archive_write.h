@@ -3,8 +3,8 @@
  *
  *     begin --> { collection --> document* --> collection_end }* --> finish --> free
  *
- * The promise: once finish() returns true the archive has been synced, read back and hashed, renamed to its final
- * name and its folder synced. Anything else leaves at most a .partial, removed by free().
+ * The promise: once finish() returns true the archive is durable, was read back and hashed, and has its final name
+ * (sink.h). Anything else leaves nothing with a final name behind; free() removes what was written.
  * Errors: MIG_E_STORE when writing fails (path, cause); after an error only free() may follow.
  * Ownership: begin() takes the manifest over, also when it fails. info and indexes are copied.
  * Memory: jobs + 2 chunks, raw and compressed, at most MIG_ARCHIVE_MEMORY of raw bytes unless one document is larger.

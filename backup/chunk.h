@@ -12,6 +12,7 @@
 #ifndef MIG_BACKUP_CHUNK_H
 #define MIG_BACKUP_CHUNK_H
 
+#include "backup/blob.h"
 #include "backup/manifest.h"
 
 typedef struct mig_packer mig_packer;
@@ -49,18 +50,15 @@ typedef struct mig_chunk_reader {
 } mig_chunk_reader;
 
 bool mig_chunk_reader_new(mig_chunk_reader **out, mig_error *err);
-bool mig_chunk_load(mig_chunk_reader *r, int fd, const char *path, const mig_chunk *k, mig_error *err);
+bool mig_chunk_load(mig_chunk_reader *r, const mig_blob *file, const mig_chunk *k, mig_error *err);
 void mig_chunk_reader_rest(mig_chunk_reader *r); /* forgets the chunk; lets large buffers go */
 void mig_chunk_reader_free(mig_chunk_reader *r);
 
 /* The document at *at; moves *at behind it. False at the end, or where the bytes are no document (*bad). */
 bool mig_chunk_next(const uint8_t *raw, size_t size, size_t *at, const uint8_t **doc, size_t *doc_bytes, bool *bad);
 
-/* Exactly `size` bytes at `offset`: a shorter file is MIG_E_ARCHIVE, a failing read MIG_E_STORE. */
-bool mig_read_at(int fd, const char *path, const char *member, uint64_t offset, void *data, size_t size,
-                 mig_error *err);
-/* The same into a buffer, which is emptied first. */
-bool mig_read_member(int fd, const char *path, const char *member, uint64_t offset, uint64_t size, mig_buf *out,
+/* `size` bytes of the file at `offset` into a buffer, which is emptied first. */
+bool mig_read_member(const mig_blob *file, const char *member, uint64_t offset, uint64_t size, mig_buf *out,
                      mig_error *err);
 
 #endif

@@ -1,6 +1,4 @@
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 #include <zstd.h>
 
 #include "backup/chunk.h"
@@ -42,27 +40,12 @@ void mig_chunk_reader_free(mig_chunk_reader *r) {
   mig_free(r);
 }
 
-bool mig_read_at(int fd, const char *path, const char *member, uint64_t offset, void *data, size_t size,
-                 mig_error *err) {
-  for (size_t at = 0; at < size;) {
-    ssize_t n = pread(fd, (uint8_t *)data + at, size - at, (off_t)(offset + at));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return mig_fail_errno(err, "cannot read %s: %s", path, member);
-    if (n == 0) {
-      mig_fail(err, MIG_E_ARCHIVE, "%s: %s: the file ends too early", path, member);
-      return mig_hint(err, "the snapshot is not whole: fetch it again, or use another");
-    }
-    at += (size_t)n;
-  }
-  return true;
-}
-
-bool mig_read_member(int fd, const char *path, const char *member, uint64_t offset, uint64_t size, mig_buf *out,
+bool mig_read_member(const mig_blob *file, const char *member, uint64_t offset, uint64_t size, mig_buf *out,
                      mig_error *err) {
   mig_buf_clear(out);
   if (size > out->maximum || offset > INT64_MAX - size)
-    return mig_fail(err, MIG_E_ARCHIVE, "%s: %s: its size cannot be", path, member);
-  if (!mig_buf_reserve(out, (size_t)size, err) || !mig_read_at(fd, path, member, offset, out->data, (size_t)size, err))
+    return mig_fail(err, MIG_E_ARCHIVE, "%s: %s: its size cannot be", mig_blob_path(file), member);
+  if (!mig_buf_reserve(out, (size_t)size, err) || !mig_blob_read(file, member, offset, out->data, (size_t)size, err))
     return false;
   out->size = (size_t)size;
   out->data[out->size] = 0;
@@ -148,9 +131,10 @@ static bool check_documents(const mig_chunk_reader *r, const char *path, const m
   return r->crypt || id_is(doc, size, k->last) || damaged(path, k, "its last _id is another", err);
 }
 
-bool mig_chunk_load(mig_chunk_reader *r, int fd, const char *path, const mig_chunk *k, mig_error *err) {
+bool mig_chunk_load(mig_chunk_reader *r, const mig_blob *file, const mig_chunk *k, mig_error *err) {
+  const char *path = mig_blob_path(file);
   mig_buf_clear(&r->raw);
-  if (!mig_read_member(fd, path, k->member, k->offset, k->stored_bytes, &r->stored, err)) return false;
+  if (!mig_read_member(file, k->member, k->offset, k->stored_bytes, &r->stored, err)) return false;
   if (!sum_is(r, &r->stored, k->sha256)) return damaged(path, k, "its SHA-256 is not the manifest's", err);
   if (!(r->crypt ? decrypt_and_unpack(r, path, k, err) : unpack(r, &r->stored, path, k, err))) return false;
   if (r->loaded_before) return true;

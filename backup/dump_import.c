@@ -58,7 +58,7 @@ static bool begin(importing *x, mig_store *store, mig_snapshot_info *out, mig_er
 
 bool mig_dump_import(mig_work *w, mig_store *store, const mig_dump_import_options *o, mig_snapshot_info *out,
                      mig_error *err) {
-  const char *folder = mig_store_folder(store);
+  const char *folder = mig_store_spool_folder(store);
   const mig_dump_open_options open = {
       .path = o->path, .database = o->database, .only = o->only, .spool_folder = folder};
   importing x = {.doc = MIG_BUF(MIG_DOCUMENT_MAX_BYTES)};

@@ -157,7 +157,13 @@ bool mig_dump_read(mig_dump *d, const mig_dump_place *place, mig_buf *out, mig_e
   const mig_dump_collection *c = &d->collections[place->collection];
   if (!file_of(d, place->collection, &fd, err)) return false;
   const char *path = c->path ? c->path : d->path;
-  if (mig_read_member(fd, path, c->name, place->offset, place->bytes, out, &local)) return true;
+  mig_buf_clear(out);
+  if (mig_buf_reserve(out, place->bytes, &local) &&
+      mig_read_at(fd, path, c->name, place->offset, out->data, place->bytes, &local)) {
+    out->size = place->bytes;
+    out->data[out->size] = 0;
+    return true;
+  }
   if (local.code == MIG_E_ARCHIVE) mig_fail(&local, MIG_E_INPUT, "%s changed while it was read", path);
   if (err) *err = local;
   return false;

@@ -6,43 +6,28 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "backup/store_folder.h"
 #include "base/clock.h"
 #include "base/hash.h"
 
 #define ID_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 #define LABEL_MAX     80
 
-struct mig_store {
-  char *folder;
-  mig_key *key;
-};
-
-bool mig_store_open(const char *folder, bool create, mig_store **out, mig_error *err) {
+bool mig_store_open(const char *place, bool create, mig_store **out, mig_error *err) {
   *out = NULL;
-  if (!folder || !*folder) {
+  if (!place || !*place) {
     mig_fail(err, MIG_E_USAGE, "no snapshot store was named");
     return mig_hint(err, "give --store FOLDER, or set MIG_STORE, or \"store\" in mig.json");
   }
-  if (create && !mig_fs_make_folder(folder, 0700, err)) return false;
-  if (!mig_fs_is_folder(folder)) {
-    mig_fail(err, MIG_E_STORE, "the snapshot store %s is not a folder", folder);
-    return mig_hint(err, "the first snapshot makes it; or check --store or MIG_STORE");
-  }
-  mig_store *s = mig_alloc(sizeof *s);
-  if (s) s->folder = mig_strdup(folder);
-  if (!s || !s->folder) {
-    mig_free(s);
-    return mig_no_memory(err, "store");
-  }
-  *out = s;
-  return true;
+  return mig_store_folder_open(place, create, out, err);
 }
 
 void mig_store_close(mig_store *s) {
   if (!s) return;
   mig_key_free(s->key);
-  mig_free(s->folder);
-  mig_free(s);
+  char *name = s->name;
+  s->kind->close(s);
+  mig_free(name);
 }
 
 bool mig_store_use_key(mig_store *s, const mig_key *key, mig_error *err) {
@@ -55,8 +40,28 @@ const mig_key *mig_store_key(const mig_store *s) {
   return s->key;
 }
 
-const char *mig_store_folder(const mig_store *s) {
-  return s->folder;
+bool mig_store_exists(const char *place) {
+  return mig_fs_exists(place);
+}
+
+const char *mig_store_name(const mig_store *s) {
+  return s->name;
+}
+
+const char *mig_store_spool_folder(const mig_store *s) {
+  return s->spool_folder;
+}
+
+bool mig_store_create(mig_store *s, const char *id, mig_sink **out, mig_error *err) {
+  return s->kind->create(s, id, out, err);
+}
+
+bool mig_store_remove(const mig_store *s, const char *path, mig_error *err) {
+  return s->kind->remove(s, path, err);
+}
+
+bool mig_store_sweep(const mig_store *s, mig_error *err) {
+  return s->kind->sweep(s, err);
 }
 
 static bool id_ok(const char *id) {
@@ -67,6 +72,10 @@ static bool id_ok(const char *id) {
 static bool bad_id(const char *id, mig_error *err) {
   mig_fail(err, MIG_E_USAGE, "\"%.200s\" cannot be the id of a snapshot", id);
   return mig_hint(err, "an id looks like 20261121T071500Z-0001_name-a1b2c3; `mig snapshot list` shows them");
+}
+
+bool mig_store_check_id(const char *id, mig_error *err) {
+  return id_ok(id) || bad_id(id, err);
 }
 
 bool mig_store_new_id(const char *label, char **id, mig_error *err) {
@@ -80,19 +89,6 @@ bool mig_store_new_id(const char *label, char **id, mig_error *err) {
   mig_time_compact(mig_now_unix_ms(), when);
   *id = mig_strdup_printf("%s-%s-%s", when, n ? reduced : "snapshot", random);
   return *id || mig_no_memory(err, "id");
-}
-
-bool mig_store_paths(const mig_store *s, const char *id, char **partial, char **final, mig_error *err) {
-  *partial = *final = NULL;
-  if (!id_ok(id)) return bad_id(id, err);
-  const char *slash = s->folder[strlen(s->folder) - 1] == '/' ? "" : "/";
-  *partial = mig_strdup_printf("%s%s%s" MIG_STORE_PARTIAL, s->folder, slash, id);
-  *final = mig_strdup_printf("%s%s%s" MIG_STORE_SUFFIX, s->folder, slash, id);
-  if (*partial && *final) return true;
-  mig_free(*partial);
-  mig_free(*final);
-  *partial = *final = NULL;
-  return mig_no_memory(err, "path");
 }
 
 /* The time in front of an id made by mig_store_new_id, or -1. */
@@ -109,28 +105,19 @@ static int64_t time_of_id(const char *id) {
   return (int64_t)timegm(&t) * 1000;
 }
 
-/* Fills *item when `name` is a finished snapshot; *is_one says so. */
-static bool look(const mig_store *s, const char *name, mig_store_item *item, bool *is_one, mig_error *err) {
+int64_t mig_store_time(const char *id, int64_t modified_unix_ms) {
+  const int64_t created = time_of_id(id);
+  return created >= 0 ? created : modified_unix_ms;
+}
+
+bool mig_store_name_is_snapshot(const char *name, char **id, mig_error *err) {
   const size_t suffix = strlen(MIG_STORE_SUFFIX), n = strlen(name);
-  struct stat st;
-  *is_one = false;
+  *id = NULL;
   if (n <= suffix || strcmp(name + n - suffix, MIG_STORE_SUFFIX) != 0) return true;
-  char *path = mig_fs_join(s->folder, name);
-  char *id = mig_strdup(name);
-  if (!path || !id) {
-    mig_free(path);
-    mig_free(id);
-    return mig_no_memory(err, "store");
-  }
-  id[n - suffix] = 0;
-  if (!id_ok(id) || lstat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
-    mig_free(path);
-    mig_free(id);
-    return true; /* not one of ours, a link, or gone meanwhile */
-  }
-  int64_t created = time_of_id(id);
-  *item = (mig_store_item){id, path, (uint64_t)st.st_size, created >= 0 ? created : (int64_t)st.st_mtime * 1000};
-  *is_one = true;
+  if (!(*id = mig_strndup(name, n - suffix))) return mig_no_memory(err, "store");
+  if (id_ok(*id)) return true;
+  mig_free(*id); /* not one of ours */
+  *id = NULL;
   return true;
 }
 
@@ -141,32 +128,15 @@ static int by_age(const void *a, const void *b) {
 }
 
 bool mig_store_list(const mig_store *s, mig_store_item **items, size_t *count, mig_error *err) {
-  char **names = NULL;
-  size_t names_count = 0, n = 0;
-  mig_store_item *list = NULL;
-  bool ok = false;
   *items = NULL;
   *count = 0;
-  if (!mig_fs_list(s->folder, &names, &names_count, err)) return false;
-  if (!(list = mig_alloc((names_count + 1) * sizeof *list))) {
-    mig_no_memory(err, "store");
-    goto done;
-  }
-  for (size_t i = 0; i < names_count; i++) {
-    bool is_one = false;
-    if (!look(s, names[i], &list[n], &is_one, err)) goto done;
-    if (is_one) n++;
-  }
-  if (n) qsort(list, n, sizeof *list, by_age);
-  ok = true;
-done:
-  mig_fs_names_free(names, names_count);
-  if (!ok) {
-    mig_store_items_free(list, n);
+  if (!s->kind->list(s, items, count, err)) {
+    mig_store_items_free(*items, *count);
+    *items = NULL;
+    *count = 0;
     return false;
   }
-  *items = list;
-  *count = n;
+  if (*count) qsort(*items, *count, sizeof **items, by_age);
   return true;
 }
 
@@ -210,7 +180,7 @@ static bool choose(const mig_store *s, const char *id, const mig_store_item *ite
     return mig_hint(err, "give more of the id");
   }
   if (match) return (*path = mig_strdup(match->path)) || mig_no_memory(err, "path");
-  mig_fail(err, MIG_E_STORE, "there is no snapshot \"%.200s\" in %s", id, s->folder);
+  mig_fail(err, MIG_E_STORE, "there is no snapshot \"%.200s\" in %s", id, s->name);
   return mig_hint(err, "`mig snapshot list` shows what is there; a path must have a '/' in it");
 }
 
@@ -232,11 +202,23 @@ bool mig_store_find(const mig_store *s, const char *id_or_path, char **path, mig
   return ok;
 }
 
+char *mig_store_absolute(const char *path) {
+  char *real = realpath(path, NULL);
+  char *out = mig_strdup(real ? real : path);
+  free(real);
+  return out;
+}
+
 bool mig_store_space(const mig_store *s, uint64_t need_bytes, mig_error *err) {
   uint64_t have = 0;
-  if (!mig_fs_free_bytes(s->folder, &have, err)) return false;
-  if (have >= need_bytes) return true;
-  mig_fail(err, MIG_E_STORE, "not enough room in the snapshot store %s", s->folder);
+  bool known = false;
+  if (!s->kind->room(s, &known, &have, err)) return false;
+  if (!known || have >= need_bytes) return true;
+  mig_fail(err, MIG_E_STORE, "not enough room in the snapshot store %s", s->name);
   mig_why(err, "%.1f MiB may be needed, %.1f MiB are free", (double)need_bytes / 1048576.0, (double)have / 1048576.0);
   return mig_hint(err, "free some room there (old snapshots, say), or choose another folder with --store");
+}
+
+bool mig_store_room(const char *place, bool *known, uint64_t *bytes, mig_error *err) {
+  return *known = mig_fs_free_bytes(place, bytes, err);
 }

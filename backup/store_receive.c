@@ -1,37 +1,39 @@
 #include "backup/store_receive.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "backup/archive_read.h"
+#include "backup/blob_internal.h"
 
 #define PIECE_BYTES (1u << 20)
 
 struct mig_received {
   char *path;
-  int fd; /* holds the lock of a .partial */
-  bool kept;
+  mig_sink *sink; /* not yet published, if it is ever */
 };
 
-static bool copy(int from, int to, const char *from_name, const char *to_name, mig_error *err) {
+static bool take_in(int fd, mig_sink *to, mig_error *err) {
   uint8_t *piece = mig_alloc(PIECE_BYTES);
   ssize_t n = 0;
   bool ok = piece != NULL || mig_no_memory(err, "copying");
-  while (ok && (n = read(from, piece, PIECE_BYTES)) != 0) {
+  while (ok && (n = read(fd, piece, PIECE_BYTES)) != 0) {
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) ok = mig_fail_errno(err, "cannot read %s", from_name);
-    for (ssize_t done = 0; ok && done < n;) {
-      const ssize_t written = write(to, piece + done, (size_t)(n - done));
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) ok = mig_fail_errno(err, "cannot write %s", to_name);
-      if (ok) done += written;
-    }
+    ok = n < 0 ? mig_fail_errno(err, "cannot read standard input") : mig_sink_write(to, piece, (size_t)n, err);
   }
   mig_free(piece);
   return ok;
+}
+
+static bool write_all(int fd, const uint8_t *data, size_t size, mig_error *err) {
+  for (size_t done = 0; done < size;) {
+    const ssize_t n = write(fd, data + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return mig_fail_errno(err, "cannot write standard output");
+    done += (size_t)n;
+  }
+  return true;
 }
 
 static bool verify(const mig_store *s, const char *path, const mig_observer *observer, char **id, mig_error *err) {
@@ -46,45 +48,32 @@ static bool verify(const mig_store *s, const char *path, const mig_observer *obs
   return ok;
 }
 
-/* Under its own id; or, where one of that id is there already, under a new one. */
+/* Under its own id; or, where one of that id is there already, under the one it was received with. */
 static bool publish(mig_store *s, mig_received *r, const char *own_id, mig_error *err) {
-  char *partial = NULL, *final = NULL, *id = NULL;
-  bool ok = mig_store_paths(s, own_id, &partial, &final, err);
-  if (ok && mig_fs_exists(final)) {
-    mig_free(partial);
-    mig_free(final);
-    partial = final = NULL;
-    ok = mig_store_new_id("received", &id, err) && mig_store_paths(s, id, &partial, &final, err);
-  }
-  ok = ok && mig_fs_publish(r->path, final, err);
-  if (ok) {
-    mig_free(r->path);
-    r->path = final;
-    r->kept = true;
-    final = NULL;
-  }
-  mig_free(partial);
-  mig_free(final);
-  mig_free(id);
-  return ok;
+  char *path = NULL;
+  bool taken = false;
+  mig_store_item *items = NULL;
+  size_t count = 0;
+  if (!mig_store_check_id(own_id, err) || !mig_store_list(s, &items, &count, err)) return false;
+  for (size_t i = 0; i < count; i++) taken = taken || strcmp(items[i].id, own_id) == 0;
+  mig_store_items_free(items, count);
+  if (!mig_sink_publish(r->sink, taken ? NULL : own_id, &path, err)) return false;
+  mig_free(r->path);
+  r->path = path;
+  return true;
 }
 
 bool mig_store_receive(mig_store *s, int fd, bool keep, const mig_observer *observer, mig_received **out,
                        mig_error *err) {
-  char *id = NULL, *own_id = NULL, *final = NULL;
+  char *id = NULL, *own_id = NULL;
   *out = NULL;
   mig_received *r = mig_alloc(sizeof *r);
   if (!r) return mig_no_memory(err, "receiving");
-  r->fd = -1;
-  bool ok = mig_store_new_id("received", &id, err) && mig_store_paths(s, id, &r->path, &final, err);
-  if (ok && (r->fd = open(r->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
-    ok = mig_fail_errno(err, "cannot write %s", r->path);
-  if (ok) (void)flock(r->fd, LOCK_EX | LOCK_NB); /* tells mig_store_sweep that we live; not every file system has it */
-  ok = ok && copy(fd, r->fd, "standard input", r->path, err);
-  if (ok && fsync(r->fd) != 0) ok = mig_fail_errno(err, "cannot sync %s", r->path);
+  bool ok = mig_store_new_id("received", &id, err) && mig_store_create(s, id, &r->sink, err) &&
+            take_in(fd, r->sink, err) && mig_sink_settle(r->sink, err);
+  if (ok) ok = (r->path = mig_strdup(mig_sink_path(r->sink))) || mig_no_memory(err, "path");
   ok = ok && verify(s, r->path, observer, &own_id, err) && (!keep || publish(s, r, own_id, err));
   mig_free(own_id);
-  mig_free(final);
   mig_free(id);
   if (ok)
     *out = r;
@@ -99,16 +88,21 @@ const char *mig_received_path(const mig_received *r) {
 
 void mig_received_free(mig_received *r) {
   if (!r) return;
-  if (r->path && r->fd >= 0 && !r->kept) unlink(r->path);
-  if (r->fd >= 0) close(r->fd);
+  mig_sink_free(r->sink);
   mig_free(r->path);
   mig_free(r);
 }
 
 bool mig_store_send(const char *path, int fd, mig_error *err) {
-  int from = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-  if (from < 0) return mig_fail_errno(err, "cannot read %s", path);
-  const bool ok = copy(from, fd, path, "standard output", err);
-  close(from);
+  mig_blob *from = NULL;
+  uint8_t *piece = mig_alloc(PIECE_BYTES);
+  bool ok = piece ? mig_blob_open(path, &from, err) : mig_no_memory(err, "copying");
+  for (uint64_t at = 0; ok && at < mig_blob_bytes(from); at += PIECE_BYTES) {
+    const uint64_t left = mig_blob_bytes(from) - at;
+    const size_t n = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
+    ok = mig_blob_read(from, "the file", at, piece, n, err) && write_all(fd, piece, n, err);
+  }
+  mig_blob_close(from);
+  mig_free(piece);
   return ok;
 }

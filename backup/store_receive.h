@@ -3,9 +3,8 @@
  *
  *     mig_store_receive(store, fd, keep, &path, err)   -->  a file of the store
  *
- * It is written as a .partial (locked as one, so that it is swept when we are killed), synced, and verified to the last
- * byte. keep: then it gets its final name, by the id in its manifest, or by a new one where that is taken. Otherwise it
- * stays a .partial, which the caller removes.
+ * It is written as a new file of the store (sink.h), made durable, and verified to the last byte. keep: then it is
+ * published, by the id in its manifest, or by a new one where that is taken. Otherwise free() removes it.
  * Errors: MIG_E_ARCHIVE when what came is no whole archive, MIG_E_STORE; nothing is left behind then.
  */
 #ifndef MIG_BACKUP_STORE_RECEIVE_H

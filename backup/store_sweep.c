@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "backup/sign.h"
-#include "backup/store.h"
+#include "backup/store_folder.h"
 
 static void sweep_one(const char *path) {
   struct stat st;
@@ -19,15 +19,15 @@ static void sweep_one(const char *path) {
   close(fd);
 }
 
-bool mig_store_sweep(const mig_store *s, mig_error *err) {
+bool mig_store_folder_sweep(const mig_store *s, mig_error *err) {
   const size_t suffix = strlen(MIG_STORE_PARTIAL);
   char **names = NULL;
   size_t count = 0;
-  bool ok = mig_fs_list(mig_store_folder(s), &names, &count, err);
+  bool ok = mig_fs_list(s->name, &names, &count, err);
   for (size_t i = 0; ok && i < count; i++) {
     size_t n = strlen(names[i]);
     if (n <= suffix || strcmp(names[i] + n - suffix, MIG_STORE_PARTIAL) != 0) continue;
-    char *path = mig_fs_join(mig_store_folder(s), names[i]);
+    char *path = mig_fs_join(s->name, names[i]);
     if (!path)
       ok = mig_no_memory(err, "store");
     else
@@ -38,12 +38,12 @@ bool mig_store_sweep(const mig_store *s, mig_error *err) {
   return ok;
 }
 
-bool mig_store_remove(const mig_store *s, const mig_store_item *item, mig_error *err) {
-  char *signature = mig_strdup_printf("%s" MIG_SIGN_SUFFIX, item->path);
+bool mig_store_folder_remove(const mig_store *s, const char *path, mig_error *err) {
+  char *signature = mig_strdup_printf("%s" MIG_SIGN_SUFFIX, path);
   (void)s;
   if (!signature) return mig_no_memory(err, "path");
   unlink(signature); /* first: what is killed here is removed next time, while a signature alone would stay for ever */
   mig_free(signature);
-  if (unlink(item->path) != 0 && errno != ENOENT) return mig_fail_errno(err, "cannot remove %s", item->path);
-  return mig_fs_sync_folder_of(item->path, err);
+  if (unlink(path) != 0 && errno != ENOENT) return mig_fail_errno(err, "cannot remove %s", path);
+  return mig_fs_sync_folder_of(path, err);
 }

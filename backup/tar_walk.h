@@ -9,11 +9,11 @@
 #ifndef MIG_BACKUP_TAR_WALK_H
 #define MIG_BACKUP_TAR_WALK_H
 
-#include "base/mem.h"
+#include "backup/blob.h"
 
 /* offset: of the content in the file. name is borrowed for the call. */
 typedef bool (*mig_tar_member_fn)(void *arg, const char *name, uint64_t offset, uint64_t bytes, mig_error *err);
 
-bool mig_tar_walk(int fd, const char *path, uint64_t file_bytes, mig_tar_member_fn fn, void *arg, mig_error *err);
+bool mig_tar_walk(const mig_blob *file, mig_tar_member_fn fn, void *arg, mig_error *err);
 
 #endif

@@ -36,16 +36,13 @@ bool cmd_snapshot_import(mig_cli *cli, mig_error *err) {
   mig_snapshot_info info = {0};
   const mig_dump_import_options o = {.path = cli->args[0], .database = cli->db, .only = cli->only};
   mig_cli_catch_signals();
-  bool ok = mig_fs_make_folder(cli->store, 0700, err);
-  char *real = ok ? realpath(cli->store, NULL) : NULL; /* the path that is told holds from anywhere */
-  ok = ok && mig_cli_key(cli, err) && mig_store_open(real ? real : cli->store, true, &store, err) &&
-       mig_store_use_key(store, cli->key, err) && mig_store_sweep(store, err) &&
-       mig_dump_import(&w, store, &o, &info, err);
+  bool ok = mig_cli_key(cli, err) && mig_store_open(cli->store, true, &store, err) &&
+            mig_store_use_key(store, cli->key, err) && mig_store_sweep(store, err) &&
+            mig_dump_import(&w, store, &o, &info, err);
   if (ok) cli_show_taken(cli, &info);
   if (!ok && err && err->code == MIG_E_INPUT && !err->hint[0])
     mig_hint(err, "see to the dump, or name the other collections with --only");
   if (!ok && err && err->code == MIG_E_INPUT && !err->why[0]) mig_why(err, "this is not as mongodump writes it");
-  free(real);
   mig_snapshot_info_clear(&info);
   mig_store_close(store);
   return ok;

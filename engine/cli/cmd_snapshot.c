@@ -29,10 +29,9 @@ void cli_show_taken(mig_cli *cli, const mig_snapshot_info *info) {
 
 /* Taken into the store, read back, and only then sent: what arrives is whole, or cut off by a broken pipe. */
 static bool send_away(mig_cli *cli, mig_engine *e, const mig_snapshot_info *info, mig_error *err) {
-  mig_store_item item = {.id = info->id, .path = info->path};
   const bool sent = mig_store_send(info->path, STDOUT_FILENO, err);
   mig_error ignored;
-  mig_store_remove(e->store, &item, &ignored);
+  mig_store_remove(e->store, info->path, &ignored);
   if (sent)
     cli_note(cli, "%s: %llu documents, SHA-256 %s\n", info->id, (unsigned long long)info->documents, info->sha256);
   return sent;
@@ -74,7 +73,7 @@ bool cmd_snapshot_list(mig_cli *cli, mig_error *err) {
   mig_store *store = NULL;
   mig_store_item *items = NULL;
   size_t n = 0;
-  if (!mig_fs_exists(cli->store)) {
+  if (!mig_store_exists(cli->store)) {
     cli_print(cli, "no snapshots in %s\n", cli->store);
     return true;
   }
@@ -108,8 +107,8 @@ bool cli_open_snapshot(mig_cli *cli, const char *name, mig_archive **out, mig_er
   mig_store *store = NULL;
   char *path = NULL;
   *out = NULL;
-  bool ok = mig_store_open(cli->store, false, &store, NULL);
-  ok = ok ? mig_store_find(store, name, &path, err) : (path = mig_strdup(name)) != NULL;
+  bool ok = !mig_store_exists(cli->store) || mig_store_open(cli->store, false, &store, err);
+  if (ok) ok = store ? mig_store_find(store, name, &path, err) : (path = mig_strdup(name)) != NULL;
   ok = ok && mig_archive_open(path, out, err);
   mig_free(path);
   mig_store_close(store);

@@ -207,9 +207,7 @@ bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_em
   if (!err) err = &local; /* its code decides */
   memset(out, 0, sizeof *out);
   bool ok = mig_engine_store(e, err) && mig_store_find(e->store, o->snapshot, &found, err);
-  char *real = ok ? realpath(found, NULL) : NULL; /* the journal must hold wherever recovery is started from */
-  if (ok) out->path = mig_strdup(real ? real : found);
-  free(real);
+  if (ok) out->path = mig_store_absolute(found); /* the journal must hold wherever recovery is started from */
   mig_free(found);
   ok = ok && (out->path || mig_no_memory(err, "path")) && mig_archive_open_with(out->path, e->key, &archive, err) &&
        verify(e, archive, err) && (!o->signer || mig_sign_check(archive, o->signer, err));

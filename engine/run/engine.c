@@ -169,14 +169,8 @@ void mig_engine_forget_folder(mig_engine *e) {
 bool mig_engine_store(mig_engine *e, mig_error *err) {
   if (e->store) return true;
   if (!mig_engine_key(e, err)) return false; /* nothing is written in the clear because its key is not there */
-  if (!mig_fs_make_folder(e->settings.store, 0700, err)) return false;
-  /* paths of snapshots go into the ledger: they must hold wherever recovery is started from */
-  char *real = realpath(e->settings.store, NULL);
-  bool ok = real ? mig_store_open(real, true, &e->store, err) && mig_store_use_key(e->store, e->key, err) &&
-                       mig_store_sweep(e->store, err)
-                 : mig_fail_errno(err, "cannot use the store %s", e->settings.store);
-  free(real);
-  return ok;
+  return mig_store_open(e->settings.store, true, &e->store, err) && mig_store_use_key(e->store, e->key, err) &&
+         mig_store_sweep(e->store, err);
 }
 
 /* A ledger that came from elsewhere (a snapshot restored into a new database) has tokens that this database has not

@@ -143,7 +143,7 @@ static bool choose_name(prune *p, const char *name, mig_error *err) {
     if (strcmp(p->all[i].row->item.path, path) == 0) found = &p->all[i];
   mig_free(path);
   if (!found) {
-    mig_fail(err, MIG_E_USAGE, "%s is no snapshot of the store %s", name, mig_store_folder(p->e->store));
+    mig_fail(err, MIG_E_USAGE, "%s is no snapshot of the store %s", name, mig_store_name(p->e->store));
     return mig_hint(err, "name it by its id; `mig snapshot list` shows them");
   }
   if (found->kind == KIND_LEFT && !p->options->force) return refuse_name(found, err);
@@ -165,7 +165,7 @@ static bool remove_all(prune *p, mig_error *err) {
     mig_prune_row *row = &p->report->rows[i];
     if (!row->remove) continue;
     if (!p->options->dry_run) {
-      if (!mig_checkpoint(&p->e->work, err) || !mig_store_remove(p->e->store, &row->item, err)) return false;
+      if (!mig_checkpoint(&p->e->work, err) || !mig_store_remove(p->e->store, row->item.path, err)) return false;
       row->removed = true;
       mig_crash_point(MIG_CRASH_PRUNE_REMOVED);
     }

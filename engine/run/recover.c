@@ -111,7 +111,7 @@ bool mig_recover_locked(mig_engine *e, const mig_listener *listener, int64_t *se
   bool restore = false;
   int64_t n = 0;
   mig_error no_store; /* opening the store sweeps what a dead writer left; the data does not depend on that */
-  if (mig_fs_is_folder(e->settings.store)) mig_engine_store(e, &no_store);
+  if (mig_store_exists(e->settings.store)) mig_engine_store(e, &no_store);
   bool ok = mig_ledger_load(e->db, &ledger, err);
   for (size_t i = 0; ok && i < ledger->count; i++) {
     if (ledger->items[i].status != MIG_STATUS_RUNNING) continue;

@@ -2,7 +2,6 @@
 #include "migrations/module/services.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #include "backup/restore.h"
 #include "run/checks.h"
@@ -55,9 +54,7 @@ static bool restore(void *arg, const char *id, mig_error *err) {
 static bool drop(void *arg, const char *id, mig_error *err) {
   mig_engine *e = arg;
   char *path = NULL;
-  bool ok = mig_store_find(e->store, id, &path, err);
-  if (ok && unlink(path) != 0) ok = mig_fail_errno(err, "cannot remove %s", path);
-  ok = ok && mig_fs_sync_folder_of(path, err);
+  bool ok = mig_store_find(e->store, id, &path, err) && mig_store_remove(e->store, path, err);
   mig_free(path);
   return ok;
 }

@@ -16,7 +16,7 @@ typedef struct listing {
 static bool list_store(const mig_server *s, listing *out, mig_error *err) {
   mig_store *store = NULL;
   *out = (listing){0};
-  if (!mig_fs_exists(s->engine.store)) return true;
+  if (!mig_store_exists(s->engine.store)) return true;
   bool ok = mig_store_open(s->engine.store, false, &store, err) && mig_store_list(store, &out->items, &out->count, err);
   mig_store_close(store);
   return ok;

@@ -37,10 +37,10 @@ static bool inside(void *arg, const char *name, uint64_t offset, uint64_t bytes,
 }
 
 static void walk(const char *path, uint64_t size) {
+  mig_blob *file = NULL;
   mig_error err;
-  const int fd = open(path, O_RDONLY);
-  mig_tar_walk(fd, path, size, inside, &size, &err);
-  close(fd);
+  if (mig_blob_open(path, &file, &err)) mig_tar_walk(file, inside, &size, &err);
+  mig_blob_close(file);
 }
 
 static void load(const char *path, const uint8_t *stored, size_t stored_bytes, const uint8_t *raw, size_t raw_bytes) {
@@ -63,11 +63,11 @@ static void load(const char *path, const uint8_t *stored, size_t stored_bytes, c
   bson_t *l = last && mig_bson_valid(last, last_bytes) ? mig_bson_id(last, last_bytes) : NULL;
   k.first = f ? f : &none;
   k.last = l ? l : &none;
-  const int fd = open(path, O_RDONLY);
-  if (mig_sha256_hex(stored, stored_bytes, k.sha256, &err) && mig_sha256_hex(raw, raw_bytes, k.raw_sha256, &err) &&
-      mig_chunk_reader_new(&r, &err))
-    mig_chunk_load(r, fd, path, &k, &err);
-  close(fd);
+  mig_blob *file = NULL;
+  if (mig_blob_open(path, &file, &err) && mig_sha256_hex(stored, stored_bytes, k.sha256, &err) &&
+      mig_sha256_hex(raw, raw_bytes, k.raw_sha256, &err) && mig_chunk_reader_new(&r, &err))
+    mig_chunk_load(r, file, &k, &err);
+  mig_blob_close(file);
   mig_chunk_reader_free(r);
   if (f) bson_destroy(f);
   if (l) bson_destroy(l);

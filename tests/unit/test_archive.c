@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "archive_fixture.h"
+#include "backup/store_folder.h"
 #include "base/clock.h"
 
 #define ID "20261121T071500Z-0001_x-a1b2c3"

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "backup/store.h"
+#include "backup/store_folder.h"
 #include "base/clock.h"
 
 typedef struct fixture {
@@ -58,7 +58,7 @@ static void a_store_is_made_with_its_parents_for_us_alone(void **state) {
   assert_int_equal(f->err.code, MIG_E_STORE);
   assert_null(s);
   assert_true(mig_store_open(folder, true, &s, &f->err));
-  assert_string_equal(mig_store_folder(s), folder);
+  assert_string_equal(mig_store_name(s), folder);
   assert_int_equal(stat(folder, &st), 0);
   assert_int_equal(st.st_mode & 07777, 0700);
   mig_store_close(s);
