@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "backup/blob_internal.h"
+#include "backup/s3.h"
 
 typedef struct file_blob {
   mig_blob base;
@@ -67,6 +68,7 @@ static bool open_file(file_blob *f, mig_error *err) {
 }
 
 bool mig_blob_open(const char *path, mig_blob **out, mig_error *err) {
+  if (mig_s3_is_url(path)) return mig_s3_blob_open(path, out, err);
   *out = NULL;
   file_blob *f = mig_alloc(sizeof *f);
   if (!f) return mig_no_memory(err, "archive");

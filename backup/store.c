@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "backup/s3.h"
 #include "backup/store_folder.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -17,9 +18,9 @@ bool mig_store_open(const char *place, bool create, mig_store **out, mig_error *
   *out = NULL;
   if (!place || !*place) {
     mig_fail(err, MIG_E_USAGE, "no snapshot store was named");
-    return mig_hint(err, "give --store FOLDER, or set MIG_STORE, or \"store\" in mig.json");
+    return mig_hint(err, "give --store FOLDER or s3://BUCKET/PREFIX, or set MIG_STORE, or \"store\" in mig.json");
   }
-  return mig_store_folder_open(place, create, out, err);
+  return mig_s3_is_url(place) ? mig_s3_store_open(place, out, err) : mig_store_folder_open(place, create, out, err);
 }
 
 void mig_store_close(mig_store *s) {
@@ -41,7 +42,7 @@ const mig_key *mig_store_key(const mig_store *s) {
 }
 
 bool mig_store_exists(const char *place) {
-  return mig_fs_exists(place);
+  return mig_s3_is_url(place) || mig_fs_exists(place);
 }
 
 const char *mig_store_name(const mig_store *s) {
@@ -189,6 +190,7 @@ bool mig_store_find(const mig_store *s, const char *id_or_path, char **path, mig
   size_t count = 0;
   char id[256];
   *path = NULL;
+  if (mig_s3_is_url(id_or_path)) return (*path = mig_strdup(id_or_path)) || mig_no_memory(err, "path");
   if (strchr(id_or_path, '/') || mig_fs_exists(id_or_path)) {
     if (!mig_fs_is_folder(id_or_path)) return find_path(id_or_path, path, err);
   }
@@ -203,6 +205,7 @@ bool mig_store_find(const mig_store *s, const char *id_or_path, char **path, mig
 }
 
 char *mig_store_absolute(const char *path) {
+  if (mig_s3_is_url(path)) return mig_strdup(path);
   char *real = realpath(path, NULL);
   char *out = mig_strdup(real ? real : path);
   free(real);
@@ -219,6 +222,15 @@ bool mig_store_space(const mig_store *s, uint64_t need_bytes, mig_error *err) {
   return mig_hint(err, "free some room there (old snapshots, say), or choose another folder with --store");
 }
 
+const char *mig_store_folder_of(const char *place) {
+  return mig_s3_is_url(place) ? NULL : place;
+}
+
 bool mig_store_room(const char *place, bool *known, uint64_t *bytes, mig_error *err) {
-  return *known = mig_fs_free_bytes(place, bytes, err);
+  mig_store *s = NULL;
+  if (!mig_s3_is_url(place)) return *known = mig_fs_free_bytes(place, bytes, err);
+  *known = false;
+  const bool ok = mig_s3_store_open(place, &s, err) && s->kind->room(s, known, bytes, err);
+  mig_store_close(s);
+  return ok;
 }

@@ -1,5 +1,5 @@
 /*
- * store.h - the place where snapshots live: a folder (store_folder.h)
+ * store.h - the place where snapshots live: a folder (store_folder.h) or a bucket (s3.h)
  *
  *     open --> new_id --> create --> [sink.h: written, read back, published]        list / find / remove        close
  *
@@ -52,6 +52,7 @@ bool mig_store_remove(const mig_store *s, const char *path, mig_error *err);
 bool mig_store_sweep(const mig_store *s, mig_error *err);
 /* Fails with MIG_E_STORE and a hint when fewer than need_bytes are free there. */
 bool mig_store_space(const mig_store *s, uint64_t need_bytes, mig_error *err);
+const char *mig_store_folder_of(const char *place); /* the place, if that is a folder; else NULL */
 /* Whether the place can be used, and the bytes free there, where that can be known. It need not exist yet. */
 bool mig_store_room(const char *place, bool *known, uint64_t *bytes, mig_error *err);
 

@@ -17,7 +17,8 @@ static bool run(const mig_guard_env *env, const bson_t *args, mig_guard_result *
   char have[32], want[32];
   if (!env->store_folder) {
     mig_fail(err, MIG_E_USAGE, "there is no snapshot store whose space could be looked at");
-    return mig_hint(err, "name a folder with --store or MIG_STORE, or \"store\" in mig.json");
+    mig_why(err, "it is no folder: a bucket has no free space that it could tell");
+    return mig_hint(err, "name a folder with --store or MIG_STORE, or take storeSpace out of the migration");
   }
   mig_size_of(args, "min", &min);
   mig_size_of(args, "max", &max);

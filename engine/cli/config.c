@@ -98,7 +98,7 @@ char *mig_cli_from_config(const mig_cli *cli, const char *key, bool is_path) {
   const char *value = NULL;
   if (!cli->config || !mig_bson_str(cli->config, key, &value)) return NULL;
   const char *slash = strrchr(cli->config_path, '/');
-  if (!is_path || !slash || value[0] == '/') return mig_strdup(value);
+  if (!is_path || !slash || value[0] == '/' || strstr(value, "://")) return mig_strdup(value);
   return mig_strdup_printf("%.*s%s", (int)(slash - cli->config_path + 1), cli->config_path, value);
 }
 

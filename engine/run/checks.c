@@ -38,7 +38,7 @@ static bool remember(mig_refusals *refusals, const char *name, const char *why, 
 }
 
 bool mig_checks_run(mig_engine *e, const char *when, const bson_t *guards, mig_refusals *refusals, mig_error *err) {
-  const mig_guard_env env = {.work = &e->work, .store_folder = e->settings.store};
+  const mig_guard_env env = {.work = &e->work, .store_folder = mig_store_folder_of(e->settings.store)};
   mig_refusals own = {0};
   bson_iter_t it;
   bool ok = bson_iter_init(&it, guards);

@@ -9,7 +9,7 @@
 
 static bool check(void *arg, const bson_t *guard, bool *holds, char *why, size_t why_size, mig_error *err) {
   mig_engine *e = arg;
-  const mig_guard_env env = {.work = &e->work, .store_folder = e->settings.store};
+  const mig_guard_env env = {.work = &e->work, .store_folder = mig_store_folder_of(e->settings.store)};
   mig_guard_result r = {0};
   bool ok = mig_guard_run(&env, guard, &r, err);
   *holds = ok && r.holds;

@@ -1,0 +1,20 @@
+/* What a build without libcurl or expat has instead of backup/s3. */
+#include "backup/s3.h"
+
+static bool refuse(mig_error *err) {
+  mig_fail(err, MIG_E_UNSUPPORTED, "snapshots cannot be kept in S3 by this build");
+  mig_why(err, "it was made without libcurl 7.75 or newer, or without expat");
+  return mig_hint(err, "build it with libcurl4-openssl-dev and libexpat1-dev installed, or name a folder with --store");
+}
+
+bool mig_s3_store_open(const char *url, mig_store **out, mig_error *err) {
+  (void)url;
+  *out = NULL;
+  return refuse(err);
+}
+
+bool mig_s3_blob_open(const char *url, mig_blob **out, mig_error *err) {
+  (void)url;
+  *out = NULL;
+  return refuse(err);
+}
