@@ -35,11 +35,11 @@ typedef struct mig_s3_answer {
   int status;
   mig_buf body; /* of any status; free with mig_buf_free; at most body.maximum, or else call() fails */
   char etag[MIG_S3_ETAG];
-  char code[64];                /* of an error: letters and digits */
-  bool has_length;              /* of the whole object: Content-Range, or Content-Length without one */
+  char code[64];   /* of an error: letters and digits */
+  bool has_length; /* of the whole object: Content-Range, or Content-Length without one */
   uint64_t length;
-  int64_t date_unix_ms;         /* the server's clock; 0: it told none */
-  int tries;                    /* more than 1: an earlier one may have taken effect */
+  int64_t date_unix_ms; /* the server's clock; 0: it told none */
+  int tries;            /* more than 1: an earlier one may have taken effect */
 } mig_s3_answer;
 
 bool mig_s3_open(const char *url, mig_s3 **out, mig_error *err);

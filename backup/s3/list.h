@@ -20,8 +20,8 @@ typedef struct mig_s3_param {
 } mig_s3_param;
 
 typedef struct mig_s3_listing {
-  const char *what;                  /* for errors */
-  const char *key;                   /* of the request; NULL: the bucket */
+  const char *what;                   /* for errors */
+  const char *key;                    /* of the request; NULL: the bucket */
   mig_s3_param params[MIG_S3_PARAMS]; /* ended by one without a name */
   mig_s3_element_fn element;
   void *arg;

@@ -21,8 +21,8 @@ bool mig_s3_xml_text(const mig_buf *xml, const char *root, const char *name, cha
 /* <Error><Code>, letters and digits only; "" when there is none. */
 void mig_s3_error_code(const mig_buf *xml, char code[static 64]);
 
-bool mig_s3_number(const char *text, uint64_t *out);          /* digits and nothing else */
-bool mig_s3_time(const char *text, int64_t *unix_ms);         /* 2026-11-21T07:15:00.000Z */
-bool mig_s3_decode(char *text);                               /* percent-encoding, in place */
+bool mig_s3_number(const char *text, uint64_t *out);  /* digits and nothing else */
+bool mig_s3_time(const char *text, int64_t *unix_ms); /* 2026-11-21T07:15:00.000Z */
+bool mig_s3_decode(char *text);                       /* percent-encoding, in place */
 
 #endif

@@ -182,8 +182,8 @@ static bool begin(s3_sink *s, mig_error *err) {
   const mig_s3_request r = {.what = "cannot write", .method = "POST", .key = s->key, .query = "uploads="};
   mig_s3_answer a = {.body = MIG_BUF(MIG_S3_TEXT_BYTES)};
   bool ok = mig_s3_call(s->s3, &r, &a, err);
-  if (ok && (a.status != 200 || !mig_s3_xml_text(&a.body, "InitiateMultipartUploadResult", "UploadId", s->upload_id,
-                                                 sizeof s->upload_id)))
+  if (ok && (a.status != 200 ||
+             !mig_s3_xml_text(&a.body, "InitiateMultipartUploadResult", "UploadId", s->upload_id, sizeof s->upload_id)))
     ok = mig_s3_refused(s->s3, &r, &a, err);
   s->uploading = ok;
   mig_buf_free(&a.body);

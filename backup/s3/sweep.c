@@ -36,8 +36,7 @@ static bool end_of_upload(sweeping *w, mig_error *err) {
   const bool decoded = w->next_ok && u.key && u.id && mig_s3_decode(u.key);
   w->next = (upload){0};
   w->next_ok = true;
-  bool ok = !decoded || strncmp(u.key, w->prefix, prefix) != 0 ||
-            mig_store_name_is_snapshot(u.key + prefix, &id, err);
+  bool ok = !decoded || strncmp(u.key, w->prefix, prefix) != 0 || mig_store_name_is_snapshot(u.key + prefix, &id, err);
   if (ok && id) {
     upload *grown = mig_realloc(w->all, (w->count + 1) * sizeof *grown);
     if ((ok = grown || mig_no_memory(err, "S3"))) {

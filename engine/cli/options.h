@@ -9,7 +9,7 @@
   X(URI, "uri", "URI", "connection string (MIG_URI); one with a password only by MIG_URI or mig.json")                 \
   X(DB, "db", "NAME", "database (MIG_DB); default: the one in the connection string")                                  \
   X(DIR, "dir", "FOLDER", "migrations (MIG_DIR); default: migrations")                                                 \
-  X(STORE, "store", "FOLDER", "snapshots (MIG_STORE); default: snapshots")                                             \
+  X(STORE, "store", "FOLDER", "snapshots (MIG_STORE), also s3://BUCKET/PREFIX; default: snapshots")                    \
   X(BY, "by", "WHO", "recorded in the ledger (MIG_BY); default: your user name")                                       \
   X(CONFIG, "config", "FILE", "settings (MIG_CONFIG); default: mig.json")                                              \
   X(LOG_FILE, "log-file", "FILE", "JSON log of runs (MIG_LOG_FILE), or none; default: migration-execution.log")        \

@@ -18,13 +18,21 @@
 
 extern char **environ;
 
-/* The environment without our own variables; the strings are borrowed. */
+/* What must not be known there: our own variables, and what the snapshot store is opened with. */
+static bool is_withheld(const char *variable) {
+  static const char *const starts[] = {"MIG_", "AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_SESSION_TOKEN="};
+  for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+    if (strncmp(variable, starts[i], strlen(starts[i])) == 0) return true;
+  return false;
+}
+
+/* The environment without these; the strings are borrowed. */
 static char **clean_environment(void) {
   size_t n = 0, kept = 0;
   while (environ[n]) n++;
   char **out = mig_alloc((n + 1) * sizeof *out);
   for (size_t i = 0; out && i < n; i++)
-    if (strncmp(environ[i], "MIG_", 4) != 0) out[kept++] = environ[i];
+    if (!is_withheld(environ[i])) out[kept++] = environ[i];
   return out;
 }
 
