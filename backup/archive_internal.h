@@ -15,10 +15,14 @@ struct mig_archive {
   mig_manifest *manifest;
   mig_crypt *crypt; /* NULL: not encrypted, or not unlocked */
   unsigned jobs;    /* threads that verify */
+  bool members_checked;
   bool verified;
   mig_blob_state verified_as;       /* the file when that verification began */
   char file_sha256[MIG_SHA256_HEX]; /* known once verified */
 };
+
+/* That the members are exactly the manifest's, in order, at its offsets. Once is enough. */
+bool mig_archive_check_members(mig_archive *a, mig_error *err);
 
 /* For the archive that this process has just written, opened anew: whether the file's bytes are those that were
  * written. What is in its chunks was looked at as they were packed. *sha256 and *bytes: of the file. */

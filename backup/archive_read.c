@@ -7,22 +7,26 @@
 #include "backup/tar_walk.h"
 
 typedef struct last_member {
-  bool is_manifest;
-  uint64_t offset, bytes;
+  uint64_t offset, bytes; /* offset 0: it is not the manifest */
 } last_member;
 
 static bool note_last(void *arg, const char *name, uint64_t offset, uint64_t bytes, mig_error *err) {
   last_member *last = arg;
   (void)err;
-  *last = (last_member){strcmp(name, MIG_MANIFEST_MEMBER) == 0, offset, bytes};
+  *last = (last_member){strcmp(name, MIG_MANIFEST_MEMBER) == 0 ? offset : 0, bytes};
   return true;
+}
+
+static bool find_manifest(const mig_archive *a, last_member *last, mig_error *err) {
+  if (!mig_blob_is_far(a->file)) return mig_tar_walk(a->file, note_last, last, err);
+  return mig_tar_last(a->file, MIG_MANIFEST_MEMBER, MIG_MANIFEST_MAX_BYTES, &last->offset, &last->bytes, err);
 }
 
 static bool read_manifest(mig_archive *a, mig_error *err) {
   last_member last = {0};
   mig_buf json = MIG_BUF(MIG_MANIFEST_MAX_BYTES);
-  if (!mig_tar_walk(a->file, note_last, &last, err)) return false;
-  if (!last.is_manifest) {
+  if (!find_manifest(a, &last, err)) return false;
+  if (!last.offset) {
     mig_fail(err, MIG_E_ARCHIVE, "%s is not a snapshot archive", a->path);
     return mig_why(err, "its last member is not " MIG_MANIFEST_MEMBER);
   }
@@ -57,9 +61,11 @@ static bool compare_member(void *arg, const char *name, uint64_t offset, uint64_
                  (unsigned long long)expected.bytes, (unsigned long long)expected.offset);
 }
 
-static bool check_members(mig_archive *a, mig_error *err) {
+bool mig_archive_check_members(mig_archive *a, mig_error *err) {
   comparison c = {.a = a};
+  if (a->members_checked) return true;
   if (!mig_tar_walk(a->file, compare_member, &c, err)) return false;
+  a->members_checked = c.manifest_seen;
   return c.manifest_seen || mig_fail(err, MIG_E_ARCHIVE, "%s: members of its manifest are missing", a->path);
 }
 
@@ -84,7 +90,8 @@ bool mig_archive_open(const char *path, mig_archive **out, mig_error *err) {
     a->path = mig_blob_path(a->file);
     a->bytes = mig_blob_bytes(a->file);
   }
-  ok = ok && read_manifest(a, err) && check_members(a, err) && check_header(a, err);
+  ok = ok && read_manifest(a, err) && (mig_blob_is_far(a->file) || mig_archive_check_members(a, err)) &&
+       check_header(a, err);
   if (!ok) {
     mig_archive_free(a);
     return false;

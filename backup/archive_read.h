@@ -4,14 +4,15 @@
  *     open --> [unlock] --> verify --> manifest ... documents(collection) --> next* --> close --> free
  *
  * open() finds and checks the manifest (last member) and that the members on disk are exactly the manifest's, in
- * order, at the offsets it gives. verify() reads everything: every stored and raw hash, every document's structure,
- * all counts, and the sum of the whole file; done again on the same archive it reads nothing as long as the file was
- * not touched since the first time. Restore verifies before its first write. Documents are only read after verify(),
- * and are hashed again as they are read (the file may change meanwhile). The file is held open: renaming or removing it
- * meanwhile does no harm. Ownership: the manifest and the path are borrowed from the archive; cursors are closed before
- * it is freed. Trust: none. Sizes are claims, names never become paths, a frame may not grow past its raw_bytes.
- * Errors: MIG_E_ARCHIVE names file and member; MIG_E_STORE when the file cannot be opened or read.
- * Memory: the manifest and one chunk (one more for each cursor).   Threads: one archive, one thread; but see range().
+ * order, at the offsets it gives (of a far file, blob.h, the latter is left to verify()). verify() reads everything:
+ * every stored and raw hash, every document's structure, all counts, and the sum of the whole file; done again on the
+ * same archive it reads nothing as long as the file was not touched since the first time. Restore verifies before its
+ * first write. Documents are only read after verify(), and are hashed again as they are read (the file may change
+ * meanwhile). The file is held open: renaming or removing it meanwhile does no harm. Ownership: the manifest and the
+ * path are borrowed from the archive; cursors are closed before it is freed. Trust: none. Sizes are claims, names never
+ * become paths, a frame may not grow past its raw_bytes. Errors: MIG_E_ARCHIVE names file and member; MIG_E_STORE when
+ * the file cannot be opened or read. Memory: the manifest and one chunk (one more for each cursor).   Threads: one
+ * archive, one thread; but see range().
  */
 #ifndef MIG_BACKUP_ARCHIVE_READ_H
 #define MIG_BACKUP_ARCHIVE_READ_H

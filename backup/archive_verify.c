@@ -156,6 +156,7 @@ static bool run(pass *p, mig_error *err) {
                                   .work = load,
                                   .clear = clear,
                                   .arg = p};
+  if (!mig_archive_check_members(p->a, err)) return false;
   if (!(p->piece = mig_alloc(PIECE_BYTES))) return mig_no_memory(err, "archive");
   if (!mig_pipeline_open(&o, &p->chunks, err) || !mig_hash_new(&p->whole, err) || !mig_hash_new(&p->collection, err))
     return false;
@@ -196,7 +197,7 @@ bool mig_archive_read_back(mig_archive *a, char sha256[static MIG_SHA256_HEX], u
 bool mig_archive_check_sum(mig_archive *a, mig_error *err) {
   char sha256[MIG_SHA256_HEX];
   uint64_t bytes = 0;
-  return mig_archive_read_back(a, sha256, &bytes, err);
+  return mig_archive_check_members(a, err) && mig_archive_read_back(a, sha256, &bytes, err);
 }
 
 /* Without verify(): a plain sum of the open file. */

@@ -97,6 +97,10 @@ uint64_t mig_blob_bytes(const mig_blob *b) {
   return b->bytes;
 }
 
+bool mig_blob_is_far(const mig_blob *b) {
+  return b->far;
+}
+
 bool mig_blob_read(const mig_blob *b, const char *member, uint64_t offset, void *data, size_t size, mig_error *err) {
   return b->kind->read(b, member, offset, data, size, err);
 }

@@ -26,6 +26,7 @@ bool mig_blob_open(const char *path, mig_blob **out, mig_error *err);
 void mig_blob_close(mig_blob *b);
 const char *mig_blob_path(const mig_blob *b);
 uint64_t mig_blob_bytes(const mig_blob *b); /* when it was opened */
+bool mig_blob_is_far(const mig_blob *b);    /* each read is a round trip: few large ones are better */
 /* Exactly `size` bytes at `offset`; member is named in errors. */
 bool mig_blob_read(const mig_blob *b, const char *member, uint64_t offset, void *data, size_t size, mig_error *err);
 bool mig_blob_look(const mig_blob *b, mig_blob_state *now, mig_error *err); /* the state it has now */

@@ -21,6 +21,7 @@ struct mig_blob {
   const mig_blob_kind *kind;
   char *path;
   uint64_t bytes;
+  bool far;
 };
 
 typedef struct mig_sink_kind {

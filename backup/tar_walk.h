@@ -15,5 +15,9 @@
 typedef bool (*mig_tar_member_fn)(void *arg, const char *name, uint64_t offset, uint64_t bytes, mig_error *err);
 
 bool mig_tar_walk(const mig_blob *file, mig_tar_member_fn fn, void *arg, mig_error *err);
+/* The place of the last member, if that is a plain file of this name and of at most so many bytes; offset is 0 if not.
+ * Only the end of the file is read; whether the rest is as it should be, the walk tells. */
+bool mig_tar_last(const mig_blob *file, const char *name, uint64_t most_bytes, uint64_t *offset, uint64_t *bytes,
+                  mig_error *err);
 
 #endif

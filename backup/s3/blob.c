@@ -140,6 +140,7 @@ bool mig_s3_blob_open(const char *url, mig_blob **out, mig_error *err) {
   s3_blob *b = mig_alloc(sizeof *b);
   if (!b) return mig_no_memory(err, "archive");
   b->base.kind = &s3_kind;
+  b->base.far = true;
   b->window.body = MIG_BUF(0);
   pthread_mutex_init(&b->lock, NULL);
   b->base.path = mig_strdup(url);

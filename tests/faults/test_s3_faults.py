@@ -1,6 +1,7 @@
 """A bucket that fails: killed uploads, lost answers, altered and replaced objects, a server that goes. Nothing is lost, and
 nothing that is not whole gets a final name."""
 import os
+import pathlib
 import secrets
 import time
 
@@ -117,6 +118,35 @@ def test_altered_object_is_refused_and_nothing_is_written(stored):
     p.file(made).write_bytes(b"")
     three_lines(p.mig("restore", made, "--yes", code=1), made)
     assert picture(p) == before
+
+
+def test_every_damaged_archive_is_refused_in_a_bucket_too(stored):
+    """Only the end of an object is read to find the manifest; the rest is looked at before anything is believed."""
+    p = stored
+    made = create(p)
+    damaged = sorted((pathlib.Path(__file__).parents[1] / "golden" / "damaged").glob("*.mig.tar"))
+    urls = []
+    for number, path in enumerate(damaged):
+        name = f"20250101T000000Z-{number:03}-000000"
+        p.copy(made, name).write_bytes(path.read_bytes())
+        urls.append(f"{p.url}/{name}.mig.tar")
+    said = {line["snapshot"]: line["good"] for line in p.mig("snapshot", "verify", *urls, made, "--json", code=6).lines
+            if "good" in line}
+    assert [path.name for path, url in zip(damaged, urls) if said[url]] == [] and said[made] and len(damaged) > 60
+    before = picture(p)
+    for url in urls[::8]:
+        three_lines(p.mig("restore", url, "--yes", code=1))
+    assert picture(p) == before
+
+
+def test_looking_at_a_large_object_reads_only_its_ends(proxied):
+    p = proxied
+    large(p)
+    made = create(p)
+    p.proxy.seen.clear()
+    p.mig("snapshot", "show", made)
+    p.mig("snapshot", "list")
+    assert len([path for _, path, _ in p.proxy.seen if ".mig.tar" in path]) <= 8, "first bytes, end, manifest, header, each time"
 
 
 @pytest.mark.parametrize("nth", [2, 4, 6])

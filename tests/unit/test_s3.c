@@ -15,8 +15,9 @@
 #define SECRET "wJalrXUtnFEMI/K7MDENG"
 
 static int setup(void **state) {
-  static const char *const names[] = {"AWS_SESSION_TOKEN", "AWS_REGION",          "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL",
-                                      "AWS_CA_BUNDLE",     "AWS_ENDPOINT_URL_S3", "MIG_S3_TIMEOUT"};
+  static const char *const names[] = {"AWS_SESSION_TOKEN", "AWS_REGION",    "AWS_DEFAULT_REGION",
+                                      "AWS_ENDPOINT_URL",  "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL_S3",
+                                      "MIG_S3_TIMEOUT"};
   (void)state;
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) unsetenv(names[i]);
   setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE", 1);
@@ -47,10 +48,10 @@ static void urls_name_a_bucket_and_a_prefix(void **state) {
 
 static void urls_that_could_mean_another_place_are_refused_and_not_repeated(void **state) {
   static const char *const bad[] = {
-      "s3://",         "s3:///a",         "s3://ab",        "s3://ab_/x",      "s3://a..b/x",
-      "s3://abc//a",   "s3://abc/a//b",   "s3://abc/../x",  "s3://abc/a/./b",  "s3://abc/a/..",
-      "s3://abc/a?b",  "s3://abc/a#b",    "s3://abc/a%2e",  "s3://abc/a\\b",   "s3://abc/a\nb",
-      "s3://abc/a\x7f", "s3://-abc/x",    "http://abc/x",   "s3://a b c/x",    "s3://AKID:" SECRET "@abc/x",
+      "s3://",          "s3:///a",       "s3://ab",       "s3://ab_/x",     "s3://a..b/x",
+      "s3://abc//a",    "s3://abc/a//b", "s3://abc/../x", "s3://abc/a/./b", "s3://abc/a/..",
+      "s3://abc/a?b",   "s3://abc/a#b",  "s3://abc/a%2e", "s3://abc/a\\b",  "s3://abc/a\nb",
+      "s3://abc/a\x7f", "s3://-abc/x",   "http://abc/x",  "s3://a b c/x",   "s3://AKID:" SECRET "@abc/x",
       "s3://AKID@abc",
   };
   (void)state;
@@ -179,7 +180,8 @@ static void answers_are_taken_apart_and_bad_ones_refused(void **state) {
   size_t n = 0;
   mig_error err = {0};
   (void)state;
-  mig_buf b = text("<?xml version=\"1.0\"?><L xmlns=\"http://x/\"><C><Key>a&amp;b &lt;c&gt;</Key></C><C><Key>x</Key></C></L>");
+  mig_buf b =
+      text("<?xml version=\"1.0\"?><L xmlns=\"http://x/\"><C><Key>a&amp;b &lt;c&gt;</Key></C><C><Key>x</Key></C></L>");
   assert_true(mig_s3_xml(&b, count, &n, &err));
   assert_int_equal(n, 1);
   mig_buf_free(&b);
@@ -208,7 +210,8 @@ static void error_codes_are_letters_and_digits_only(void **state) {
       {"<Error><Code>A b\x1b[2J</Code></Error>", ""},
       {"<Error><Code>A-Signature=00</Code></Error>", "A"},
       {"<Error><X><Code>Inner</Code></X></Error>", ""},
-      {"<Error><Code>aaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbb</Code></Error>", ""},
+      {"<Error><Code>aaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbbaaaaaaaaaabbbbbbbbbb</Code></Error>",
+       ""},
       {"", ""},
   };
   (void)state;
