@@ -82,6 +82,18 @@ bool mig_blob_open(const char *path, mig_blob **out, mig_error *err) {
   return ok;
 }
 
+bool mig_blob_put(const char *path, const void *data, size_t size, mig_error *err) {
+  if (mig_s3_is_url(path)) return mig_s3_put(path, data, size, err);
+  return mig_fs_write_atomic(path, data, size, 0600, err);
+}
+
+bool mig_blob_get(const char *path, size_t max_bytes, bool *there, mig_buf *out, mig_error *err) {
+  if (mig_s3_is_url(path)) return mig_s3_get(path, max_bytes, there, out, err);
+  *out = MIG_BUF(max_bytes);
+  *there = mig_fs_exists(path);
+  return !*there || mig_fs_read(path, max_bytes, out, err);
+}
+
 void mig_blob_close(mig_blob *b) {
   if (!b) return;
   char *path = b->path;

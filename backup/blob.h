@@ -31,6 +31,12 @@ bool mig_blob_is_far(const mig_blob *b);    /* each read is a round trip: few la
 bool mig_blob_read(const mig_blob *b, const char *member, uint64_t offset, void *data, size_t size, mig_error *err);
 bool mig_blob_look(const mig_blob *b, mig_blob_state *now, mig_error *err); /* the state it has now */
 
+/* A small file beside a snapshot (its signature): written whole and durable, or not at all; an older one is replaced.
+ */
+bool mig_blob_put(const char *path, const void *data, size_t size, mig_error *err);
+/* *there is false when there is none. out gets a maximum, and is freed by the caller. */
+bool mig_blob_get(const char *path, size_t max_bytes, bool *there, mig_buf *out, mig_error *err);
+
 /* The reading of a plain open file, with the same errors. */
 bool mig_read_at(int fd, const char *path, const char *member, uint64_t offset, void *data, size_t size,
                  mig_error *err);

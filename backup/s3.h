@@ -16,5 +16,7 @@
 bool mig_s3_is_url(const char *place); /* begins with s3:// */
 bool mig_s3_store_open(const char *url, mig_store **out, mig_error *err);
 bool mig_s3_blob_open(const char *url, mig_blob **out, mig_error *err);
+bool mig_s3_put(const char *url, const void *data, size_t size, mig_error *err);
+bool mig_s3_get(const char *url, size_t max_bytes, bool *there, mig_buf *out, mig_error *err);
 
 #endif

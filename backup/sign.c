@@ -96,7 +96,7 @@ bool mig_sign_archive(const char *path, const char *private_pem, mig_error *err)
   char *beside = signature_path(path, err);
   const bool ok = beside && mig_archive_open(path, &a, err) && manifest_text(a, &text, err) &&
                   mig_sign_bytes(private_pem, text.data, text.size, signature, err) &&
-                  mig_fs_write_atomic(beside, signature, sizeof signature, 0600, err);
+                  mig_blob_put(beside, signature, sizeof signature, err);
   mig_buf_free(&text);
   mig_archive_free(a);
   mig_free(beside);
@@ -105,13 +105,13 @@ bool mig_sign_archive(const char *path, const char *private_pem, mig_error *err)
 
 static bool read_signature(const char *path, mig_buf *out, mig_error *err) {
   char *beside = signature_path(path, err);
-  bool ok = beside != NULL;
-  if (ok && !mig_fs_exists(beside)) {
+  bool there = false;
+  bool ok = beside && mig_blob_get(beside, SIGNATURE_FILE_MAX, &there, out, err);
+  if (ok && !there) {
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not signed", path);
     mig_why(err, "there is no %s", beside);
     mig_hint(err, "do not restore it unless you know where it comes from");
   }
-  ok = ok && mig_fs_read(beside, SIGNATURE_FILE_MAX, out, err);
   mig_free(beside);
   return ok;
 }

@@ -18,3 +18,17 @@ bool mig_s3_blob_open(const char *url, mig_blob **out, mig_error *err) {
   *out = NULL;
   return refuse(err);
 }
+
+bool mig_s3_put(const char *url, const void *data, size_t size, mig_error *err) {
+  (void)url;
+  (void)data;
+  (void)size;
+  return refuse(err);
+}
+
+bool mig_s3_get(const char *url, size_t max_bytes, bool *there, mig_buf *out, mig_error *err) {
+  (void)url;
+  *there = false;
+  *out = MIG_BUF(max_bytes);
+  return refuse(err);
+}

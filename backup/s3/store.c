@@ -4,6 +4,7 @@
 
 #include "backup/s3/list.h"
 #include "backup/s3/upload.h"
+#include "backup/sign.h"
 
 typedef struct s3_store {
   mig_store base;
@@ -92,17 +93,26 @@ static bool s3_create(mig_store *store, const char *id, mig_sink **out, mig_erro
   return mig_store_check_id(id, err) && mig_s3_sink_new(store->name, id, out, err);
 }
 
+static bool remove_key(const s3_store *s, const char *key, mig_error *err) {
+  const mig_s3_request r = {.what = "cannot remove", .method = "DELETE", .key = key};
+  mig_s3_answer a = {.body = MIG_BUF(MIG_S3_TEXT_BYTES)};
+  const bool ok = mig_s3_call(s->s3, &r, &a, err) &&
+                  (a.status < 300 || strcmp(a.code, "NoSuchKey") == 0 || mig_s3_refused(s->s3, &r, &a, err));
+  mig_buf_free(&a.body);
+  return ok;
+}
+
+/* The signature first, as in a folder. */
 static bool s3_remove(const mig_store *store, const char *path, mig_error *err) {
   const s3_store *s = (const s3_store *)store;
   mig_s3_place place = {0};
   if (!mig_s3_place_parse(path, &place, err)) return false;
-  const mig_s3_request r = {.what = "cannot remove", .method = "DELETE", .key = place.key};
-  mig_s3_answer a = {.body = MIG_BUF(MIG_S3_TEXT_BYTES)};
-  bool ok = strcmp(place.bucket, mig_s3_bucket(s->s3)) == 0 ||
-            mig_fail(err, MIG_E_USAGE, "%s is not in the snapshot store %s", path, store->name);
-  ok = ok && mig_s3_call(s->s3, &r, &a, err) &&
-       (a.status < 300 || strcmp(a.code, "NoSuchKey") == 0 || mig_s3_refused(s->s3, &r, &a, err));
-  mig_buf_free(&a.body);
+  char *signature = mig_strdup_printf("%s" MIG_SIGN_SUFFIX, place.key);
+  bool ok = signature || mig_no_memory(err, "path");
+  if (ok && strcmp(place.bucket, mig_s3_bucket(s->s3)) != 0)
+    ok = mig_fail(err, MIG_E_USAGE, "%s is not in the snapshot store %s", path, store->name);
+  ok = ok && remove_key(s, signature, err) && remove_key(s, place.key, err);
+  mig_free(signature);
   mig_s3_place_clear(&place);
   return ok;
 }

@@ -31,6 +31,30 @@ def test_snapshots_are_made_listed_shown_verified_and_restored(stored):
     assert sorted(i.split("-")[1] for i in p.ids()) == ["displaced", "manual", "safety"]
 
 
+def test_encrypted_and_signed_snapshots_lie_in_a_bucket_as_in_a_folder(stored, tmp_path):
+    p = stored
+    before = p.digest()
+    key, private, public = tmp_path / "key", tmp_path / "private.pem", tmp_path / "public.pem"
+    key.write_text(os.urandom(32).hex())
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", private], check=True, capture_output=True)
+    subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True, capture_output=True)
+    for file in (key, private):
+        file.chmod(0o600)
+    made = one(p.mig("snapshot", "create", "--json", "--sign-key", private, MIG_KEY_FILE=key), "snapshot")["snapshot"]
+    assert b"user3@example.org" not in p.file(made).read_bytes()
+    [signature] = [o for o in p.bucket.objects() if o.endswith(".sig")]
+    p.mig("snapshot", "verify", made, "--signer", public, MIG_KEY_FILE=key)
+    p.db.users.delete_many({"_id": {"$lt": 7}})
+    p.mig("restore", made, "--yes", "--signer", public, MIG_KEY_FILE=key)
+    assert p.digest() == before
+    three_lines(p.mig("restore", made, "--yes", code=2), "key")
+    (p.bucket.folder / signature).unlink()
+    three_lines(p.mig("restore", made, "--yes", "--signer", public, code=1, MIG_KEY_FILE=key), "not signed")
+    again = one(p.mig("snapshot", "create", "--json", "--sign-key", private, MIG_KEY_FILE=key), "snapshot")["snapshot"]
+    p.mig("snapshot", "prune", again)
+    assert not [o for o in p.bucket.objects() if again in o], "the signature goes with it"
+
+
 def test_failed_migration_is_undone_from_the_bucket(stored):
     p = stored
     before = p.digest()
