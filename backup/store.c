@@ -228,9 +228,12 @@ const char *mig_store_folder_of(const char *place) {
 
 bool mig_store_room(const char *place, bool *known, uint64_t *bytes, mig_error *err) {
   mig_store *s = NULL;
+  mig_store_item *items = NULL;
+  size_t count = 0;
   if (!mig_s3_is_url(place)) return *known = mig_fs_free_bytes(place, bytes, err);
   *known = false;
-  const bool ok = mig_s3_store_open(place, &s, err) && s->kind->room(s, known, bytes, err);
+  const bool ok = mig_s3_store_open(place, &s, err) && mig_store_list(s, &items, &count, err); /* does it answer? */
+  mig_store_items_free(items, count);
   mig_store_close(s);
   return ok;
 }

@@ -16,7 +16,7 @@
 #define TRIES        5
 #define FIRST_NAP_MS 250
 #define CONNECT_S    10L
-#define SLOW_S       900L /* a server that puts many parts together is silent for long */
+#define SLOW_S       300L /* a server that puts many parts together is silent for long */
 
 struct mig_s3 {
   mig_s3_place place;

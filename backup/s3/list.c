@@ -4,7 +4,7 @@
 
 typedef struct page {
   mig_s3_listing *l;
-  bool more, url_encoded;
+  bool more;
   char *next[MIG_S3_PARAMS];
 } page;
 
@@ -25,7 +25,6 @@ static bool on_element(void *arg, unsigned depth, const char *name, const char *
   page *p = arg;
   const mig_s3_param *params = p->l->params;
   if (depth == 1 && strcmp(name, "IsTruncated") == 0) p->more = strcmp(text, "true") == 0;
-  if (depth == 1 && strcmp(name, "EncodingType") == 0) p->url_encoded = strcmp(text, "url") == 0;
   for (size_t i = 0; depth == 1 && params[i].name; i++) {
     if (!params[i].next || strcmp(name, params[i].next) != 0) continue;
     mig_free(p->next[i]);
@@ -37,7 +36,7 @@ static bool on_element(void *arg, unsigned depth, const char *name, const char *
 /* Keys were asked for percent-encoded, so that one with a control character cannot spoil the page; then the marker that
  * is a key is so as well. */
 static bool decode_markers(const page *p) {
-  for (size_t i = 0; p->url_encoded && p->l->params[i].name; i++)
+  for (size_t i = 0; p->l->url_encoded && p->l->params[i].name; i++)
     if (p->next[i] && strcmp(p->l->params[i].name, "key-marker") == 0 && !mig_s3_decode(p->next[i])) return false;
   return true;
 }
@@ -51,11 +50,15 @@ static bool same(char *const *a, char *const *b) {
 static bool one_page(mig_s3 *s, page *p, char *const *markers, mig_error *err) {
   mig_s3_listing *l = p->l;
   mig_s3_answer a = {.body = MIG_BUF(MIG_S3_TEXT_BYTES)};
+  char encoding[16];
   char *query = mig_s3_query(l->params, markers);
   const mig_s3_request r = {.what = l->what, .method = "GET", .key = l->key, .query = query};
   p->more = false;
   bool ok = query ? mig_s3_call(s, &r, &a, err) : mig_no_memory(err, "S3");
   if (ok && a.status == 200) {
+    /* it was asked for, but not every server does it; and it may stand behind the keys */
+    l->url_encoded =
+        mig_s3_xml_text(&a.body, "", "EncodingType", encoding, sizeof encoding) && strcmp(encoding, "url") == 0;
     ok = mig_s3_xml(&a.body, on_element, p, err) || mig_fail_at(err, "%s s3://%s", l->what, mig_s3_bucket(s));
     if (ok && (!decode_markers(p) || (p->more && same(p->next, markers)))) ok = mig_s3_refused(s, &r, &a, err);
   } else if (ok && !(l->tolerated && l->tolerated(&a))) {

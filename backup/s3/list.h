@@ -27,6 +27,7 @@ typedef struct mig_s3_listing {
   void *arg;
   bool (*tolerated)(const mig_s3_answer *a); /* may be NULL: a refusal that only means an empty list */
   int64_t date_unix_ms;                      /* out: the server's clock */
+  bool url_encoded;                          /* out, known to element(): keys of this page are percent-encoded */
 } mig_s3_listing;
 
 bool mig_s3_pages(mig_s3 *s, mig_s3_listing *l, mig_error *err);

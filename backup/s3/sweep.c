@@ -16,6 +16,7 @@ typedef struct upload {
 
 typedef struct sweeping {
   const char *prefix;
+  const mig_s3_listing *page;
   upload *all;
   size_t count;
   upload next; /* being read */
@@ -33,7 +34,7 @@ static bool end_of_upload(sweeping *w, mig_error *err) {
   const size_t prefix = strlen(w->prefix);
   char *id = NULL;
   upload u = w->next;
-  const bool decoded = w->next_ok && u.key && u.id && mig_s3_decode(u.key);
+  const bool decoded = w->next_ok && u.key && u.id && (!w->page->url_encoded || mig_s3_decode(u.key));
   w->next = (upload){0};
   w->next_ok = true;
   bool ok = !decoded || strncmp(u.key, w->prefix, prefix) != 0 || mig_store_name_is_snapshot(u.key + prefix, &id, err);
@@ -122,6 +123,7 @@ bool mig_s3_sweep(mig_s3 *s, mig_error *err) {
                             .element = on_upload,
                             .arg = &w,
                             .tolerated = is_no_list};
+  w.page = &uploads;
   bool ok = mig_s3_pages(s, &uploads, err);
   for (size_t i = 0; ok && uploads.date_unix_ms && i < w.count; i++)
     ok = sweep_one(s, &w.all[i], uploads.date_unix_ms, err);

@@ -180,6 +180,20 @@ def test_store_of_the_project_file_and_doctor(stored):
     assert checks["store"]["state"] == "bad" and "NoSuchBucket" in checks["store"]["note"]
 
 
+@pytest.mark.parametrize("prefix", ["", "/", "/a/b/", "/+&=@:$,'(x)!*~;", "/äöü/日本", "/..."])
+def test_any_prefix_is_signed_listed_and_read(prefix, stored):
+    p = stored
+    p.url = f"s3://{p.bucket.name}{prefix}"
+    made = one(p.mig("snapshot", "create", "--json"), "snapshot")
+    [name] = p.bucket.objects()
+    assert name == f"{prefix.strip('/')}/{made['snapshot']}.mig.tar".lstrip("/")
+    assert made["path"] == f"s3://{p.bucket.name}/{name}"
+    assert made["snapshot"] in p.mig("snapshot", "list").out
+    p.mig("snapshot", "verify", made["path"], made["snapshot"])
+    p.mig("snapshot", "prune", made["snapshot"])
+    assert p.bucket.objects() == []
+
+
 def test_free_space_of_a_bucket_cannot_be_asked_for(stored):
     p = stored
     p.write("0001_f", add_field(guards=[{"storeSpace": {"min": "1 MB"}}]))

@@ -3,6 +3,7 @@ nothing that is not whole gets a final name."""
 import os
 import pathlib
 import secrets
+import signal
 import time
 
 import pytest
@@ -218,6 +219,17 @@ def test_fault_that_stays_is_told_and_nothing_was_changed(fault, proxied):
     assert p.digest() == before
 
 
+def test_a_signal_in_the_middle_of_an_upload_leaves_nothing(proxied):
+    p = proxied
+    large(p)
+    running = []
+    p.proxy.faults.append(Fault(then(lambda: running[0].send_signal(signal.SIGINT)), method="PUT", nth=2))
+    running.append(p.start("snapshot", "create"))
+    out, err = running[0].communicate(timeout=120)
+    assert running[0].returncode == 130, (out, err)
+    assert p.ids() == [] and p.bucket.uploads() == []
+
+
 def test_new_object_that_reads_back_otherwise_is_removed(proxied):
     p = proxied
     before = p.digest()
@@ -300,6 +312,19 @@ def test_hostile_list_is_refused(case, proxied):
         handler.reply(200, [("Content-Type", "application/xml")], HOSTILE[case].encode())
     p.proxy.faults.append(Fault(act, method="GET", times=None))
     three_lines(p.mig("snapshot", "list", code=1, timeout=30), "s3://")
+
+
+@pytest.mark.parametrize("encoded", [True, False])
+def test_keys_are_decoded_only_where_the_server_says_that_it_encodes(encoded, proxied):
+    p = proxied
+    p.url = f"s3://{p.bucket.name}/a+b c"
+    key = "a%2Bb+c/20250101T000000Z-x-000000.mig.tar" if encoded else "a+b c/20250101T000000Z-x-000000.mig.tar"
+    kind = "url" if encoded else ""
+
+    def act(handler, body):
+        handler.reply(200, [], page(f"<Contents><Key>{key}</Key><Size>5</Size></Contents>", f"<EncodingType>{kind}</EncodingType>").encode())
+    p.proxy.faults.append(Fault(act, method="GET", query="list-type=2"))
+    assert "20250101T000000Z-x-000000 " in p.mig("snapshot", "list").out
 
 
 def test_names_in_a_hostile_list_never_leave_the_prefix(proxied):

@@ -1,4 +1,5 @@
-/* What an S3 server answers: XML, error codes, keys, times and numbers; and the URL of a store. The first byte chooses. */
+/* What an S3 server answers: XML, error codes, keys, times and numbers; and the URL of a store. The first byte chooses.
+ */
 #include <string.h>
 
 #include "backup/s3/place.h"
