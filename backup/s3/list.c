@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "backup/blob_internal.h"
+
 typedef struct page {
   mig_s3_listing *l;
   bool more;
@@ -87,4 +89,11 @@ bool mig_s3_pages(mig_s3 *s, mig_s3_listing *l, mig_error *err) {
     mig_free(p.next[i]);
   }
   return ok;
+}
+
+bool mig_s3_listed_id(const mig_s3_listing *l, const char *prefix, char *key, char **id, mig_error *err) {
+  const size_t size = strlen(prefix);
+  *id = NULL;
+  return (l->url_encoded && !mig_s3_decode(key)) || strncmp(key, prefix, size) != 0 ||
+         mig_store_name_is_snapshot(key + size, id, err);
 }

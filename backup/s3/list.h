@@ -32,6 +32,10 @@ typedef struct mig_s3_listing {
 
 bool mig_s3_pages(mig_s3 *s, mig_s3_listing *l, mig_error *err);
 
+/* Names are others': *id (free with mig_free) is NULL for a key of this page that is not <prefix><id>.mig.tar to the
+ * letter. Decodes the key in its place. */
+bool mig_s3_listed_id(const mig_s3_listing *l, const char *prefix, char *key, char **id, mig_error *err);
+
 /* markers: by index of the parameter, NULL or "" where it is left out; itself NULL where there are none. Free with
  * mig_free; NULL when memory is short. */
 char *mig_s3_query(const mig_s3_param *params, char *const *markers);

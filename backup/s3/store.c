@@ -40,13 +40,9 @@ static bool add(found *f, char *id, mig_error *err) {
   return true;
 }
 
-/* Names are others': one that is not <prefix><id>.mig.tar to the letter is passed over. */
 static bool end_of_object(found *f, mig_error *err) {
-  const size_t prefix = strlen(f->s->prefix);
   char *id = NULL;
-  bool ok = true;
-  if (f->key && (!f->page->url_encoded || mig_s3_decode(f->key)) && strncmp(f->key, f->s->prefix, prefix) == 0)
-    ok = mig_store_name_is_snapshot(f->key + prefix, &id, err) && (!id || add(f, id, err));
+  const bool ok = !f->key || (mig_s3_listed_id(f->page, f->s->prefix, f->key, &id, err) && (!id || add(f, id, err)));
   mig_free(f->key);
   f->key = NULL;
   f->bytes = 0;

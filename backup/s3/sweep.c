@@ -31,13 +31,12 @@ static void clear(upload *u) {
 
 /* <Upload><Key/><UploadId/><Initiated/></Upload>; only what is named as a snapshot below our prefix is ours. */
 static bool end_of_upload(sweeping *w, mig_error *err) {
-  const size_t prefix = strlen(w->prefix);
   char *id = NULL;
   upload u = w->next;
-  const bool decoded = w->next_ok && u.key && u.id && (!w->page->url_encoded || mig_s3_decode(u.key));
+  const bool whole = w->next_ok && u.key && u.id;
   w->next = (upload){0};
   w->next_ok = true;
-  bool ok = !decoded || strncmp(u.key, w->prefix, prefix) != 0 || mig_store_name_is_snapshot(u.key + prefix, &id, err);
+  bool ok = !whole || mig_s3_listed_id(w->page, w->prefix, u.key, &id, err);
   if (ok && id) {
     upload *grown = mig_realloc(w->all, (w->count + 1) * sizeof *grown);
     if ((ok = grown || mig_no_memory(err, "S3"))) {
