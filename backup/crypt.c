@@ -7,6 +7,7 @@
 
 #include "backup/crypt_key.h"
 #include "backup/kdf.h"
+#include "base/hash.h"
 
 #define KEY_BYTES   32u
 #define NONCE_BYTES 12u
@@ -22,10 +23,6 @@ struct mig_crypt {
   uint8_t chunks[KEY_BYTES], manifest[KEY_BYTES];
   char *id;
 };
-
-static void to_hex(const uint8_t *bytes, size_t size, char *hex) {
-  for (size_t i = 0; i < size; i++) snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
-}
 
 static void from_hex(const char *hex, uint8_t *bytes, size_t size) {
   for (size_t i = 0; i < size; i++) {
@@ -63,7 +60,7 @@ static bool derive(mig_crypt *c, const mig_key *key, const mig_encryption *e, ch
   ok = ok && expand(master, "mig chunks 1", c->chunks, KEY_BYTES, err) &&
        expand(master, "mig manifest 1", c->manifest, KEY_BYTES, err) &&
        expand(master, "mig check 1", value, sizeof value, err);
-  if (ok) to_hex(value, sizeof value, check);
+  if (ok) mig_hex(value, sizeof value, check);
   OPENSSL_cleanse(master, sizeof master);
   return ok;
 }
@@ -99,7 +96,7 @@ bool mig_crypt_new(const mig_key *key, const char *id, mig_encryption *out, mig_
   *out = (mig_encryption){.used = true, .passphrase = key->passphrase};
   if (key->passphrase) out->n = SCRYPT_N, out->r = SCRYPT_R, out->p = SCRYPT_P;
   if (RAND_bytes(salt, sizeof salt) != 1) return mig_crypto_failed(err, "the random number generator");
-  to_hex(salt, sizeof salt, out->salt);
+  mig_hex(salt, sizeof salt, out->salt);
   if (!make(id, crypt, err)) return false;
   if (derive_twice(*crypt, key, out, err)) return true;
   mig_crypt_free(*crypt);
@@ -228,6 +225,6 @@ bool mig_crypt_mac(const mig_crypt *c, const void *data, size_t size, char hex[s
                  &n) ||
       n != sizeof mac)
     return mig_crypto_failed(err, "HMAC-SHA256");
-  to_hex(mac, sizeof mac, hex);
+  mig_hex(mac, sizeof mac, hex);
   return true;
 }

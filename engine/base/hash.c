@@ -12,7 +12,7 @@ struct mig_hash {
   bool failed; /* libcrypto can fail in theory; then the hex is all zeros and matches nothing */
 };
 
-static void hex_of(const uint8_t *bytes, size_t count, char *hex) {
+void mig_hex(const uint8_t *bytes, size_t count, char *hex) {
   static const char digits[] = "0123456789abcdef";
   for (size_t i = 0; i < count; i++) {
     hex[2 * i] = digits[bytes[i] >> 4];
@@ -42,7 +42,7 @@ void mig_hash_hex(mig_hash *h, char hex[static MIG_SHA256_HEX]) {
   if (EVP_DigestFinal_ex(h->ctx, sum, NULL) != 1) h->failed = true;
   if (h->failed)
     for (size_t i = 0; i < sizeof sum; i++) sum[i] = 0;
-  hex_of(sum, sizeof sum, hex);
+  mig_hex(sum, sizeof sum, hex);
   h->failed = EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL) != 1;
 }
 
@@ -105,6 +105,6 @@ bool mig_random_hex(size_t count, char *hex, mig_error *err) {
   uint8_t bytes[64];
   if (count > sizeof bytes || RAND_bytes(bytes, (int)count) != 1)
     return mig_fail(err, MIG_E_FAILED, "no random bytes from libcrypto");
-  hex_of(bytes, count, hex);
+  mig_hex(bytes, count, hex);
   return true;
 }

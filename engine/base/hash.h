@@ -24,6 +24,8 @@ void mig_hash_free(mig_hash *h);
 bool mig_sha256_hex(const void *data, size_t size, char hex[static MIG_SHA256_HEX], mig_error *err);
 /* The sum of a whole file, read in pieces; *bytes (may be NULL) gets its length. */
 bool mig_sha256_file(const char *path, char hex[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err);
+/* Bytes as lower-case hex; hex has room for 2 * count + 1. */
+void mig_hex(const uint8_t *bytes, size_t count, char *hex);
 /* count random bytes as lower-case hex; hex has room for 2 * count + 1. */
 bool mig_random_hex(size_t count, char *hex, mig_error *err);
 
