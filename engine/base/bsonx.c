@@ -168,6 +168,13 @@ char *mig_bson_value_json(const bson_iter_t *it, size_t max) {
   return json;
 }
 
+void mig_bson_append_text(bson_t *doc, const char *key, const char *text) {
+  if (text)
+    BSON_APPEND_UTF8(doc, key, text);
+  else
+    BSON_APPEND_NULL(doc, key);
+}
+
 bool mig_bson_append_unchanged(bson_t *filter, const bson_t *live) {
   bson_t expr, equal, compare, sides, literal;
   return BSON_APPEND_DOCUMENT_BEGIN(filter, "$expr", &expr) && BSON_APPEND_ARRAY_BEGIN(&expr, "$eq", &equal) &&

@@ -8,13 +8,6 @@
 #include "run/checks.h"
 #include "run/host.h"
 
-static void append_opt(bson_t *doc, const char *key, const char *text) {
-  if (text)
-    BSON_APPEND_UTF8(doc, key, text);
-  else
-    BSON_APPEND_NULL(doc, key);
-}
-
 static void append_snapshot(bson_t *doc, const char *key, const mig_snapshot_info *s) {
   bson_t snapshot;
   if (!s->path) return;
@@ -97,7 +90,7 @@ static void add_event(mig_attempt *a) {
   one_line(&a->error, text, sizeof text);
   BSON_APPEND_UTF8(&event, "run", a->key.id);
   BSON_APPEND_UTF8(&event, "name", r->name);
-  append_opt(&event, "version", r->version);
+  mig_bson_append_text(&event, "version", r->version);
   BSON_APPEND_UTF8(&event, "direction", r->direction);
   BSON_APPEND_UTF8(&event, "outcome", r->outcome);
   BSON_APPEND_DATE_TIME(&event, "startedAt", r->started_unix_ms);
@@ -107,8 +100,8 @@ static void add_event(mig_attempt *a) {
   BSON_APPEND_UTF8(&event, "by", a->e->settings.by);
   BSON_APPEND_UTF8(&event, "host", host.name);
   BSON_APPEND_DOCUMENT(&event, "metadata", a->metadata);
-  append_opt(&event, "error", text[0] ? text : NULL);
-  append_opt(&event, "snapshot", a->snapshot.id);
+  mig_bson_append_text(&event, "error", text[0] ? text : NULL);
+  mig_bson_append_text(&event, "snapshot", a->snapshot.id);
   if (a->displaced_path) BSON_APPEND_UTF8(&event, "displaced", a->displaced_path);
   mig_watch_event(a->e, &event);
   bson_destroy(&event);

@@ -14,23 +14,16 @@ void mig_report_error(bson_t *line, const mig_error *err) {
   bson_append_document_end(line, &e);
 }
 
-static void append_text(bson_t *doc, const char *key, const char *text) {
-  if (text)
-    BSON_APPEND_UTF8(doc, key, text);
-  else
-    BSON_APPEND_NULL(doc, key);
-}
-
 void mig_report_result(bson_t *line, const mig_result *r) {
   BSON_APPEND_UTF8(line, "migration", r->name);
-  append_text(line, "version", r->version);
+  mig_bson_append_text(line, "version", r->version);
   BSON_APPEND_UTF8(line, "direction", r->direction);
   BSON_APPEND_UTF8(line, "outcome", r->outcome);
   BSON_APPEND_INT64(line, "duration", r->duration_ms);
   mig_result_append(line, r);
   BSON_APPEND_UTF8(line, "transaction", r->transaction);
-  append_text(line, "snapshot", r->snapshot_id);
-  append_text(line, "snapshotPath", r->snapshot_path);
+  mig_bson_append_text(line, "snapshot", r->snapshot_id);
+  mig_bson_append_text(line, "snapshotPath", r->snapshot_path);
   if (r->displaced_path) {
     BSON_APPEND_UTF8(line, "displaced", r->displaced_path);
     BSON_APPEND_INT64(line, "displacedDocuments", r->displaced_documents);
@@ -43,7 +36,7 @@ void mig_report_forecast(bson_t *line, const mig_forecast *f) {
   char buffer[16];
   const char *key;
   BSON_APPEND_UTF8(line, "migration", f->name);
-  append_text(line, "version", f->version);
+  mig_bson_append_text(line, "version", f->version);
   BSON_APPEND_UTF8(line, "direction", f->direction);
   BSON_APPEND_UTF8(line, "outcome", f->refusals ? "would be refused" : "would run");
   BSON_APPEND_UTF8(line, "transaction", f->transaction);

@@ -21,7 +21,7 @@ static void tell_board(const mig_engine *e, const mig_board *b, bson_t *out) {
     const mig_finding *f = &b->rows[i].finding;
     mig_report_row(&row, b, &b->rows[i]);
     mig_tell_date(&row, "changedAt", mig_board_when(f));
-    if (f->migration) mig_tell_text(&row, "description", f->migration->description);
+    if (f->migration) mig_bson_append_text(&row, "description", f->migration->description);
     if (f->migration) BSON_APPEND_BOOL(&row, "reversible", f->migration->reversible);
     mig_tell_item(&list, (uint32_t)i, &row);
     bson_destroy(&row);

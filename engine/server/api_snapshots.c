@@ -24,7 +24,7 @@ static bool list_store(const mig_server *s, listing *out, mig_error *err) {
 
 static void tell_verified(mig_server *s, const mig_store_item *item, bson_t *row) {
   mig_verified v = mig_jobs_verified(s->jobs, item->id, item->path);
-  mig_tell_text(row, "verified", !v.known ? NULL : v.good ? "good" : "damaged");
+  mig_bson_append_text(row, "verified", !v.known ? NULL : v.good ? "good" : "damaged");
   mig_tell_date(row, "verifiedAt", v.at_unix_ms);
 }
 
@@ -40,10 +40,10 @@ static void tell(mig_server *s, const mig_store_item *item, bson_t *row) {
   BSON_APPEND_INT64(row, "bytes", (int64_t)item->bytes);
   BSON_APPEND_BOOL(row, "readable", readable);
   BSON_APPEND_BOOL(row, "encrypted", m && m->encryption.used);
-  mig_tell_text(row, "problem", readable ? NULL : unreadable.what);
-  mig_tell_text(row, "reason", m ? m->reason : NULL);
-  mig_tell_text(row, "database", m ? m->database : NULL);
-  mig_tell_text(row, "migration", m ? m->migration : NULL);
+  mig_bson_append_text(row, "problem", readable ? NULL : unreadable.what);
+  mig_bson_append_text(row, "reason", m ? m->reason : NULL);
+  mig_bson_append_text(row, "database", m ? m->database : NULL);
+  mig_bson_append_text(row, "migration", m ? m->migration : NULL);
   BSON_APPEND_INT64(row, "documents", m ? (int64_t)m->documents : 0);
   BSON_APPEND_INT64(row, "rawBytes", m ? (int64_t)m->raw_bytes : 0);
   BSON_APPEND_ARRAY_BEGIN(row, "collections", &list);

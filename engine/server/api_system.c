@@ -35,10 +35,10 @@ bool mig_api_session(mig_request *q, mig_answer *a, mig_error *err) {
   mig_readers_label(q->server->readers, label, database);
   a->doc = bson_new();
   BSON_APPEND_UTF8(a->doc, "version", MIG_VERSION);
-  mig_tell_text(a->doc, "server", label[0] ? label : NULL);
-  mig_tell_text(a->doc, "database", database[0] ? database : NULL);
+  mig_bson_append_text(a->doc, "server", label[0] ? label : NULL);
+  mig_bson_append_text(a->doc, "database", database[0] ? database : NULL);
   BSON_APPEND_UTF8(a->doc, "scope", mig_scope_name(q->scope));
-  mig_tell_text(a->doc, "name", q->who);
+  mig_bson_append_text(a->doc, "name", q->who);
   BSON_APPEND_BOOL(a->doc, "tokens", q->server->tokens != NULL);
   return true;
 }

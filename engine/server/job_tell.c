@@ -28,8 +28,8 @@ static void tell_head(const mig_job *job, bson_t *out) {
   BSON_APPEND_UTF8(out, "id", job->id);
   BSON_APPEND_UTF8(out, "kind", kinds[job->kind]);
   BSON_APPEND_UTF8(out, "state", states[job->state]);
-  mig_tell_text(out, "by", job->by);
-  mig_tell_text(out, "snapshot", job->snapshot_id);
+  mig_bson_append_text(out, "by", job->by);
+  mig_bson_append_text(out, "snapshot", job->snapshot_id);
   BSON_APPEND_DOCUMENT(out, "options", job->options);
   BSON_APPEND_DATE_TIME(out, "createdAt", job->created_unix_ms);
   mig_tell_date(out, "startedAt", job->started_unix_ms);

@@ -7,6 +7,7 @@
 #include "base/observer.h"
 #include "run/report.h"
 #include "server/jobs_internal.h"
+#include "server/tell.h"
 
 static void on_message(void *arg, mig_level level, const char *text) {
   mig_job *job = arg;
@@ -29,13 +30,8 @@ static void on_progress(void *arg, const char *what, uint64_t done, uint64_t tot
 }
 
 void mig_job_result(mig_job *job, const bson_t *result) {
-  char buffer[16];
-  const char *key;
   pthread_mutex_lock(&job->jobs->mutex);
-  if (job->result_count < JOB_RESULTS) {
-    bson_uint32_to_string(job->result_count++, &key, buffer, sizeof buffer);
-    BSON_APPEND_DOCUMENT(job->results, key, result);
-  }
+  if (job->result_count < JOB_RESULTS) mig_tell_item(job->results, job->result_count++, result);
   pthread_mutex_unlock(&job->jobs->mutex);
 }
 

@@ -66,10 +66,3 @@ void mig_tell_date(bson_t *doc, const char *key, int64_t unix_ms) {
   else
     BSON_APPEND_NULL(doc, key);
 }
-
-void mig_tell_text(bson_t *doc, const char *key, const char *text) {
-  if (text)
-    BSON_APPEND_UTF8(doc, key, text);
-  else
-    BSON_APPEND_NULL(doc, key);
-}

@@ -12,7 +12,6 @@
 char *mig_tell_json(const bson_t *doc); /* free with mig_free; NULL: no memory */
 /* Appends with the next index of a list that has `count` elements so far. */
 void mig_tell_item(bson_t *list, uint32_t count, const bson_t *element);
-void mig_tell_date(bson_t *doc, const char *key, int64_t unix_ms);  /* null for 0 */
-void mig_tell_text(bson_t *doc, const char *key, const char *text); /* null for NULL */
+void mig_tell_date(bson_t *doc, const char *key, int64_t unix_ms); /* null for 0 */
 
 #endif
