@@ -89,15 +89,12 @@ static void release(mig_cli *cli) {
   mig_free(cli->metrics_file);
   mig_free(cli->key_file);
   mig_free(cli->passphrase_file);
-  mig_free(cli->args);
   for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
     mig_free(hidden[i].value);
     hidden[i].value = NULL;
   }
   mig_key_free(cli->key);
-  mig_free(cli->only);
-  mig_free(cli->as);
-  mig_free(cli->meta);
+  mig_cli_words_free(cli);
 }
 
 int mig_cli_main(int argc, char **argv) {

@@ -161,3 +161,10 @@ bool mig_cli_parse(mig_cli *cli, int argc, char **argv, mig_error *err) {
   memmove(cli->args, cli->args + words, ((size_t)cli->arg_count + 1) * sizeof *cli->args);
   return cli->opt[OPT_HELP] || fits_command(cli, err);
 }
+
+void mig_cli_words_free(mig_cli *cli) {
+  mig_free(cli->args);
+  mig_free(cli->only);
+  mig_free(cli->as);
+  mig_free(cli->meta);
+}

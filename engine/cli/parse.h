@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 
 bool mig_cli_parse(mig_cli *cli, int argc, char **argv, mig_error *err);
+void mig_cli_words_free(mig_cli *cli); /* what parse() allocated, also when it failed */
 /* "snapshot", "create" finds "snapshot create" (words 2); "up", "x" finds "up" (words 1). */
 const mig_command *mig_command_find(const char *first, const char *second, int *words);
 

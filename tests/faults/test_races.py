@@ -12,6 +12,7 @@ import pytest
 
 from counts import count
 from crash_support import State
+from held import patient
 from test_runners import WRITES
 from wireproxy import HoldReply, Rule, WireProxy, error
 
@@ -82,11 +83,6 @@ def test_a_dead_runner_with_a_wrong_clock_is_recovered(ready, offset):
     assert p.mig("up", code=None, MIG_CRASH_AT="step_end:1", **clock(offset)).code == -signal.SIGKILL
     p.mig("recover", **clock(-offset))
     assert p.digest() == before and p.status("0001_count") == "failed"
-
-
-def patient(proxy):
-    """A reply may be held for longer than the proxy's own patience of 15 s."""
-    return proxy.uri.replace("socketTimeoutMS=15000", "socketTimeoutMS=120000")
 
 
 def refreshes(seen):

@@ -17,8 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   mig_cli cli = {0};
   mig_error err = {0};
   if (!mig_cli_parse(&cli, count, words, &err) && (err.code != MIG_E_USAGE || !err.what[0])) abort();
-  mig_free(cli.args);
-  mig_free(cli.only);
+  mig_cli_words_free(&cli);
   free(text);
   return 0;
 }
