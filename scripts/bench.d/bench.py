@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import measure
+import page
 import parts
 import shapes
 
@@ -31,6 +32,7 @@ def arguments():
     p.add_argument("--duplicates", type=int, help="documents for noDuplicates")
     p.add_argument("--quick", action="store_true")
     p.add_argument("--json")
+    p.add_argument("--write", action="store_true")
     a = p.parse_args()
     a.size = a.size or [size("20M" if a.quick else "100M")]
     a.shape = a.shape or list(shapes.SHAPES[:1] if a.quick else shapes.SHAPES)
@@ -56,11 +58,11 @@ def machine():
 
 
 def show(title, runs, goals):
-    print(f"\n{title}\n\n| | wall s | CPU s | peak MiB | bytes |\n|---|---|---|---|---|")
+    print(f"\n{title}\n\n| | wall s | CPU s | server's CPU s | peak MiB | bytes |\n|---|---|---|---|---|---|")
     for name, r in runs.items():
         written = int(measure.median(r, "bytes"))
         print(f"| {name} | {measure.median(r, 'wall'):.2f} | {measure.median(r, 'cpu'):.2f} "
-              f"| {measure.median(r, 'peak') / 2 ** 20:.0f} | {written or ''} |")
+              f"| {measure.median(r, 'server') or '':.4} | {measure.median(r, 'peak') / 2 ** 20:.0f} | {written or ''} |")
     print("\n| measure | value | goal | |\n|---|---|---|---|")
     for g in goals:
         verdict = "" if g.most is None else "met" if g.value <= g.most else "**missed**"
@@ -73,27 +75,38 @@ def main():
     report = {"machine": machine(), "runs": a.runs, "results": []}
     print(" | ".join(f"{k}: {v}" for k, v in report["machine"].items()))
 
-    def note(server, part, what, result):
+    kept = []
+
+    def note(server, part, what, result, shape="", amount=""):
         runs, goals = result
         show(f"### {server}: {part}{what}", runs, goals)
+        kept.append({"part": part, "shape": shape, "amount": amount, "runs": runs, "goals": goals})
         report["results"].append({"server": server, "part": part, "what": what.strip(", "), "goals": [dataclasses.asdict(g) for g in goals],
                                   "runs": {n: [dataclasses.asdict(x) for x in r] for n, r in runs.items()}})
         if a.json:
             with open(a.json, "w") as f:
                 json.dump(report, f, indent=1)
 
+    def settle(server, size):
+        if a.write and kept:
+            page.write(report["machine"], a.runs, server, size, kept)
+        kept.clear()
+
     for pair in a.uri:
         server, uri = pair.split("=", 1)
         for wanted in a.size:
             for shape in a.shape if any(p in a.only for p in BY_DATA) else ():
                 b = parts.Bench(uri, a.work, shape, wanted, a.runs, say)
+                amount = f"{b.bytes / 1e6:.0f} MB in {b.documents:,} documents"
                 for part in (p for p in BY_DATA if p in a.only):
-                    note(server, part, f", {shape}, {b.bytes / 1e6:.0f} MB in {b.documents} documents", getattr(b, part)())
+                    note(server, part, f", {shape}, {amount}", getattr(b, part)(), shape, amount)
                 b.close()
+            settle(server, f"{wanted >> 20}M")
         s = parts.Small(uri, a.work, a.runs, say)
         for part in (p for p in BY_SERVER if p in a.only):
             note(server, part, "", s.duplicates(a.duplicates) if part == "duplicates" else getattr(s, part)())
         s.close()
+        settle(server, "any")
 
 
 if __name__ == "__main__":
