@@ -5,8 +5,6 @@
 
 #include "base/hash.h"
 
-#define MAX_DEPTH 200 /* what a server accepts */
-
 bool mig_bson_find(const bson_t *doc, const char *path, bson_iter_t *out) {
   bson_iter_t it;
   return bson_iter_init(&it, doc) && bson_iter_find_descendant(&it, path, out);
@@ -184,32 +182,6 @@ bool mig_bson_append_unchanged(bson_t *filter, const bson_t *live) {
          bson_append_array_end(&compare, &sides) && bson_append_document_end(&equal, &compare) &&
          BSON_APPEND_INT32(&equal, "1", 0) && bson_append_array_end(&expr, &equal) &&
          bson_append_document_end(filter, &expr);
-}
-
-static bool valid_at(const uint8_t *data, size_t size, int depth) {
-  bson_t doc;
-  bson_iter_t it;
-  if (depth > MAX_DEPTH || size > UINT32_MAX || !bson_init_static(&doc, data, size) || !bson_iter_init(&it, &doc))
-    return false;
-  while (bson_iter_next(&it)) {
-    const uint8_t *inner = NULL;
-    uint32_t inner_size = 0;
-    if (BSON_ITER_HOLDS_DOCUMENT(&it))
-      bson_iter_document(&it, &inner_size, &inner);
-    else if (BSON_ITER_HOLDS_ARRAY(&it))
-      bson_iter_array(&it, &inner_size, &inner);
-    else if (BSON_ITER_HOLDS_CODEWSCOPE(&it)) {
-      uint32_t code_size = 0;
-      if (!bson_iter_codewscope(&it, &code_size, &inner_size, &inner)) return false;
-    } else
-      continue;
-    if (!valid_at(inner, inner_size, depth + 1)) return false;
-  }
-  return it.err_off == 0; /* the whole length was walked: init_static has checked the final zero */
-}
-
-bool mig_bson_valid(const uint8_t *data, size_t size) {
-  return valid_at(data, size, 1);
 }
 
 bool mig_uuid(char text[static MIG_UUID_TEXT], mig_error *err) {
