@@ -2,7 +2,7 @@
 
 Each gives a clean error in three lines, no leak (the build with sanitizers), no wrong state: exit 0 is "after", exit 1 and 3 are
 "before" at once, and the rest is so after `mig recover`. Here in a fixed stride, with --run-long every one, or with
-MIG_EVERY=N every Nth: all of them are some 16,000 runs of the program.
+MIG_EVERY=N every Nth, from the MIG_FROM-th on (1 unless told): all of them are some 16,000 runs of the program.
 """
 import os
 import pathlib
@@ -20,7 +20,7 @@ SHORT = [scenarios.up_fails, scenarios.restore_by_delta]
 LONG = [scenarios.up, scenarios.down_fails, scenarios.restore_by_swap, scenarios.snapshot_create, scenarios.recover_a_run]
 TORTURED = SHORT + [pytest.param(s, marks=pytest.mark.long, id=s.__name__) for s in LONG]
 SAMPLE = 4  # of each scenario and kind when the run is not a long one
-EVERY = int(os.environ.get("MIG_EVERY") or 1)
+EVERY, FROM = int(os.environ.get("MIG_EVERY") or 1), int(os.environ.get("MIG_FROM") or 1)
 FAULTFS = pathlib.Path(os.environ.get("MIG_BIN", "x")).parent / "tests" / "libmig_faultfs.so"
 
 
@@ -63,7 +63,7 @@ def clean(r, result, what):
 
 def positions(total, request):
     if request.config.getoption("--run-long"):
-        return range(1, total + 1, EVERY)
+        return range(FROM, total + 1, EVERY)
     step = max(total // SAMPLE, 1)
     return range(1 + step // 2, total + 1, step)
 
