@@ -1,4 +1,4 @@
-/* Our structure check against libbson's iterator: the same verdict on whole, cut and altered documents of every type. */
+/* Our structure check against libbson's iterator: the same verdict on whole, cut and altered documents of all types. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -141,7 +141,7 @@ static uint32_t next_random(uint32_t *x) { /* xorshift32 */
   return *x;
 }
 
-/* Bytes set, inserted and removed at random places, the length set right again: most are wrong somewhere deep inside. */
+/* Bytes set, inserted and removed at random places, the length set right again: most are wrong deep inside. */
 static void documents_altered_at_random_get_the_same_verdict(void **state) {
   (void)state;
   static const uint8_t telling[] = {0, 1, 2, 3, 4, 5, 8, 12, 13, 14, 15, 19, 0x7f, 0x80, 0xff};
