@@ -21,7 +21,7 @@ static const uint8_t *skip_text(const uint8_t *p, const uint8_t *end) {
   return p < end ? p + 1 : NULL;
 }
 
-/* What follows are the bytes of a value that has `left` bytes at most; 0: it is not valid. All have one byte at least. */
+/* The bytes of a value that has `left` bytes at most; 0: it is not valid. All of these have one byte at least. */
 
 static size_t string_bytes(const uint8_t *p, size_t left) {
   if (left < 5) return 0;
