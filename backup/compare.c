@@ -21,8 +21,8 @@ typedef struct run {
   size_t window_bytes;
 } run;
 
-static bool say(run *r, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
-  mig_compare_result *out = r->out;
+bool mig_compare_count(mig_compare_result *out, mig_difference what, const bson_t *archive, const bson_t *live,
+                       mig_error *err) {
   if (what == MIG_DIFF_MISSING) out->missing++;
   if (what == MIG_DIFF_CHANGED) out->changed++;
   if (what == MIG_DIFF_EXTRA) out->extra++;
@@ -33,6 +33,11 @@ static bool say(run *r, mig_difference what, const bson_t *archive, const bson_t
     strncpy(to, json, sizeof out->ids[0] - 1); /* the rest is zero */
     mig_free(json);
   }
+  return true;
+}
+
+static bool say(run *r, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
+  if (!mig_compare_count(r->out, what, archive, live, err)) return false;
   return !r->compare->found || r->compare->found(r->compare->arg, what, archive, live, err);
 }
 
@@ -210,6 +215,7 @@ bool mig_compare_run(const mig_compare *compare, mig_compare_result *out, mig_er
   r.archive = (side){.source = compare->archive, .last = MIG_BUF(20u << 20), .ascending = true};
   r.live = (side){.source = compare->live, .last = MIG_BUF(20u << 20), .ascending = true};
   const bool ok = merge(&r, err);
+  out->archive_ascends = r.archive.ended && r.archive.ascending;
   /* judged before the end, in an order that the matches contradict: a "missing" and an "extra" may be one document */
   if (out->judged_early && out->out_of_order) out->unsettled = true;
   mig_window_clear(&r.archive.waiting);

@@ -49,11 +49,15 @@ typedef struct mig_compare_result {
   bool judged_early; /* the window was full at times: then differences are as sure as the order; mig_lookup_run is surer
                       */
   bool out_of_order; /* partners did not come in the same sequence: matters where the sequence is part of the data */
+  bool archive_ascends; /* the archive was read to its end, and every _id was greater than the one before (doc_id.h) */
   char ids[MIG_COMPARE_IDS][128]; /* the first differing _ids as JSON */
   size_t id_count;
 } mig_compare_result;
 
 bool mig_compare_run(const mig_compare *compare, mig_compare_result *out, mig_error *err);
+/* One difference more. */
+bool mig_compare_count(mig_compare_result *out, mig_difference what, const bson_t *archive, const bson_t *live,
+                       mig_error *err);
 /* Adds what was found in another part of the same collection. */
 void mig_compare_add(mig_compare_result *sum, const mig_compare_result *part);
 bool mig_compare_identical(const mig_compare_result *r); /* no difference of any kind but perhaps the sequence */

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "backup/restore_parts.h"
+#include "backup/restore_ranges.h"
 #include "base/crash.h"
 
 static mig_bring choose(const mig_restore *r, const mig_restore_item *item) {
@@ -55,6 +55,7 @@ static bool diff_all(mig_restore *r, size_t *differs, mig_error *err) {
     if (r->round > 0 && item->bring == MIG_BRING_NOTHING) continue; /* found the same, and not written since */
     if (!mig_checkpoint(r->w, err) || !mig_restore_diff(r, item, item->target, r->displaced, err)) return false;
     item->bring = choose(r, item);
+    if (item->bring != MIG_BRING_DELTA) mig_segments_forget(item); /* nobody writes by them */
     if (r->round == 0) fill_row(item);
     if (item->bring == MIG_BRING_NOTHING) continue;
     (*differs)++;
@@ -102,6 +103,7 @@ static bool apply_all(mig_restore *r, mig_error *err) {
       break;
     case MIG_BRING_DELTA:
       ok = mig_restore_delta(r, item, err);
+      mig_segments_forget(item);
       break;
     case MIG_BRING_SWAP:
       strcpy(item->row->strategy, "swap");

@@ -1,3 +1,4 @@
+#include "backup/differences.h"
 #include "backup/restore_load.h"
 #include "backup/restore_ranges.h"
 #include "base/crash.h"
@@ -86,15 +87,31 @@ static bool load_part(delta *d, size_t from, size_t to, mig_error *err) {
   return ok;
 }
 
+/* What the look found is not looked for again: the guards leave alone what others changed since. */
+static bool write_kept(delta *d, size_t from, size_t to, mig_error *err) {
+  for (size_t i = from; i < to; i++)
+    if (!mig_differences_tell(&d->item->segments[i].differences, found, d, err)) return false;
+  return true;
+}
+
+static bool write_some(delta *d, size_t from, size_t to, mig_error *err) {
+  const mig_range range = mig_segments_range(d->item->entry, from, to);
+  switch (d->item->segments[from].state) {
+  case MIG_SEGMENT_KEPT:
+    return write_kept(d, from, to, err);
+  case MIG_SEGMENT_EMPTY:
+    return d->item->is_stage ? load_part(d, from, to, err) : write_part(d, from, to, &range, err);
+  default:
+    return write_part(d, from, to, &range, err);
+  }
+}
+
 /* Only where the diff found something: what others changed elsewhere since is found by the next round's. */
 static bool write_segments(delta *d, mig_error *err) {
   mig_restore_item *item = d->item;
   if (!item->segments) return write_part(d, 0, item->entry->chunk_count, NULL, err);
-  for (size_t from = 0, to = 0; mig_segments_next(item, &from, &to); from = to) {
-    const mig_range range = mig_segments_range(item->entry, from, to);
-    const bool load = item->is_stage && item->segments[from] == MIG_SEGMENT_EMPTY;
-    if (!(load ? load_part(d, from, to, err) : write_part(d, from, to, &range, err))) return false;
-  }
+  for (size_t from = 0, to = 0; mig_segments_next(item, &from, &to); from = to)
+    if (!write_some(d, from, to, err)) return false;
   return true;
 }
 

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "backup/differences.h"
 #include "backup/restore_ranges.h"
 #include "backup/ttl.h"
 
@@ -11,8 +12,7 @@ void mig_restore_item_forget(mig_restore_item *item) {
   item->validator_differs = item->images_differ = item->fixed_differ = false;
   item->indexes_differ = 0;
   memset(&item->documents, 0, sizeof item->documents);
-  mig_free(item->segments);
-  item->segments = NULL;
+  mig_segments_forget(item);
 }
 
 static bool read_live(mig_work *w, mig_restore_item *item, const char *collection, mig_error *err) {
@@ -55,11 +55,6 @@ static void compare_metadata(const mig_restore *r, mig_restore_item *item) {
   item->validator_differs = !mig_options_validator_same(&recorded, &live);
   item->images_differ = !mig_options_images_same(&recorded, &live);
   if (!r->options->no_indexes) item->indexes_differ = mig_indexes_differing(item->live_indexes, item->entry->indexes);
-}
-
-/* Who wants to hear of what this diff finds, or NULL. Later rounds meet the same differences again. */
-static const mig_diff_listener *listener(const mig_restore *r) {
-  return r->round == 0 ? r->options->listener : NULL;
 }
 
 typedef struct finding {
@@ -120,18 +115,45 @@ static bool compare_part(mig_restore *r, mig_restore_item *item, finding *f, con
 
 /* Nothing of it is there, and nobody wants to see the documents. */
 static bool count_missing(mig_restore_item *item, const finding *f, size_t from, size_t to) {
-  if (item->segments[from] != MIG_SEGMENT_EMPTY || f->indexes || (f->listener && f->listener->document)) return false;
+  if (item->segments[from].state != MIG_SEGMENT_EMPTY || f->indexes || (f->listener && f->listener->document))
+    return false;
   for (size_t i = from; i < to; i++) item->documents.missing += (int64_t)item->entry->chunks[i].documents;
+  return true;
+}
+
+typedef struct kept_finding {
+  finding *f;
+  mig_compare_result *result;
+} kept_finding;
+
+static bool found_kept(void *arg, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
+  const kept_finding *k = arg;
+  return mig_compare_count(k->result, what, archive, live, err) && found(k->f, what, archive, live, err);
+}
+
+/* What the look has found already. */
+static bool tell_kept(mig_restore_item *item, finding *f, size_t from, size_t to, mig_error *err) {
+  for (size_t i = from; i < to; i++) {
+    mig_compare_result part = {0};
+    kept_finding k = {f, &part};
+    if (!mig_differences_tell(&item->segments[i].differences, found_kept, &k, err)) return false;
+    part.same = (int64_t)item->entry->chunks[i].documents - part.missing - part.changed;
+    mig_compare_add(&item->documents, &part);
+  }
   return true;
 }
 
 static bool compare_segments(mig_restore *r, mig_restore_item *item, finding *f, const char *what, mig_error *err) {
   const mig_collection_entry *entry = item->entry;
   for (size_t i = 0; i < entry->chunk_count; i++)
-    if (item->segments[i] == MIG_SEGMENT_SAME) item->documents.same += (int64_t)entry->chunks[i].documents;
+    if (item->segments[i].state == MIG_SEGMENT_SAME) item->documents.same += (int64_t)entry->chunks[i].documents;
   for (size_t from = 0, to = 0; mig_segments_next(item, &from, &to); from = to) {
     if (count_missing(item, f, from, to)) continue;
-    if (item->segments[from] == MIG_SEGMENT_EMPTY) to = from + 1; /* so much may wait for a partner */
+    if (item->segments[from].state == MIG_SEGMENT_KEPT) {
+      if (!tell_kept(item, f, from, to, err)) return false;
+      continue;
+    }
+    if (item->segments[from].state == MIG_SEGMENT_EMPTY) to = from + 1; /* so much may wait for a partner */
     const mig_range range = mig_segments_range(entry, from, to);
     if (!compare_part(r, item, f, what, from, to, &range, err)) return false;
   }
@@ -150,7 +172,7 @@ static bool settle(mig_restore *r, mig_restore_item *item, const char *collectio
   }
   if (!mig_lookup_run(r->w, r->archive, item->entry, collection, &sure, err)) return false;
   sure.unsettled = item->documents.unsettled && !mig_compare_identical(&sure);
-  const mig_diff_listener *l = listener(r);
+  const mig_diff_listener *l = mig_restore_listener(r);
   if (l && l->document && sure.unsettled)
     mig_say(r->w->observer, MIG_WARNING, "%s.%s: not every document that differs could be shown; the counts are right",
             mig_restore_database(r), collection);
@@ -188,7 +210,7 @@ static bool compare_documents(mig_restore *r, mig_restore_item *item, const char
                               mig_error *err) {
   const mig_collection_entry *entry = item->entry;
   char what[300];
-  finding f = {.keep = keep, .listener = listener(r), .collection = collection};
+  finding f = {.keep = keep, .listener = mig_restore_listener(r), .collection = collection};
   const bool put_back = r->round > 0 || strcmp(collection, item->target) != 0; /* or staged: it was all there once */
   if (put_back && !r->options->dry_run) f.indexes = entry->indexes;
   if (f.indexes && !mig_db_server_now(r->w->db, &f.now, err)) return false;
@@ -196,6 +218,7 @@ static bool compare_documents(mig_restore *r, mig_restore_item *item, const char
   bool ok = mig_segments_look(r, item, collection, what, err) &&
             (item->segments ? compare_segments(r, item, &f, what, err)
                             : compare_part(r, item, &f, what, 0, entry->chunk_count, NULL, err));
+  if (r->options->dry_run) mig_segments_forget(item); /* told, and not to be written */
   if (ok) forgive_expired(r, item, &f);
   const bool unsure = item->documents.unsettled || (r->round > 0 && item->documents.judged_early);
   if (!ok || !unsure || entry->natural_order || mig_compare_identical(&item->documents)) return ok;
@@ -206,7 +229,7 @@ static bool compare_documents(mig_restore *r, mig_restore_item *item, const char
 static bool whole_extra(mig_restore *r, mig_restore_item *item, const char *collection, mig_displaced *keep,
                         mig_error *err) {
   const mig_collection_entry *other = against(r, collection);
-  finding f = {.keep = keep, .listener = listener(r), .collection = collection};
+  finding f = {.keep = keep, .listener = mig_restore_listener(r), .collection = collection};
   mig_live_source live = {0};
   bson_t doc;
   mig_pull pulled = MIG_PULL_END;
@@ -225,7 +248,7 @@ static bool whole_extra(mig_restore *r, mig_restore_item *item, const char *coll
 
 /* There is no collection on the other side: every document is missing. */
 static bool whole_missing(mig_restore *r, mig_restore_item *item, mig_error *err) {
-  finding f = {.listener = listener(r), .collection = item->target};
+  finding f = {.listener = mig_restore_listener(r), .collection = item->target};
   mig_archive_cursor *archived = NULL;
   bson_t doc;
   mig_archive_next next = MIG_ARCHIVE_END;
@@ -246,39 +269,6 @@ static bool missing_metadata_only(const mig_restore *r, const mig_restore_item *
       err, "restore the collection from an older snapshot that holds its documents, or leave it out with --only");
 }
 
-/* Indexes that stand on one side only, or are not the same. */
-static bool tell_indexes(const mig_diff_listener *l, const mig_restore_item *item, const bson_t *from, const bson_t *to,
-                         bool from_archive, mig_error *err) {
-  bson_iter_t it;
-  bson_t spec, other;
-  const char *name = NULL;
-  if (!from || !bson_iter_init(&it, from)) return true;
-  while (bson_iter_next(&it)) {
-    if (!mig_bson_iter_doc(&it, &spec) || !mig_index_name(&spec, &name) || mig_index_is_own(&spec)) continue;
-    const bool there = to && mig_index_find(to, name, &other);
-    if (there && (!from_archive || mig_index_in(to, &spec))) continue; /* a changed one is told once */
-    const bson_t *counterpart = there ? &other : NULL;
-    if (!l->index(l->arg, item->target, name, from_archive ? &spec : counterpart, from_archive ? counterpart : &spec,
-                  err))
-      return false;
-  }
-  return true;
-}
-
-static bool tell_metadata(mig_restore *r, const mig_restore_item *item, mig_error *err) {
-  const mig_diff_listener *l = listener(r);
-  bson_t recorded, live;
-  if (!l) return true;
-  if (l->options && (item->fixed_differ || item->validator_differs || item->images_differ)) {
-    mig_options_of(item->entry->info, &recorded);
-    mig_options_of(item->live_info, &live);
-    if (!l->options(l->arg, item->target, &recorded, &live, err)) return false;
-  }
-  return !l->index || item->indexes_differ == 0 ||
-         (tell_indexes(l, item, item->entry->indexes, item->live_indexes, true, err) &&
-          tell_indexes(l, item, item->live_indexes, item->entry->indexes, false, err));
-}
-
 bool mig_restore_diff(mig_restore *r, mig_restore_item *item, const char *collection, mig_displaced *keep,
                       mig_error *err) {
   const mig_collection_entry *entry = item->entry, *other = NULL;
@@ -293,7 +283,7 @@ bool mig_restore_diff(mig_restore *r, mig_restore_item *item, const char *collec
   if (keep && !mig_displaced_collection(keep, item->target, item->live_info, item->live_indexes, err)) return false;
   if (entry->holds == MIG_HOLDS_ABSENT) return whole_extra(r, item, collection, keep, err);
   compare_metadata(r, item);
-  if (!tell_metadata(r, item, err)) return false;
+  if (!mig_restore_tell_metadata(r, item, err)) return false;
   if (item->live_is_view && !item->is_view && !whole_missing(r, item, err)) return false;
   if (item->is_view || item->live_is_view) return !item->fixed_differ || whole_extra(r, item, collection, keep, err);
   other = against(r, collection);

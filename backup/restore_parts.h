@@ -6,7 +6,9 @@
  *     restore_diff.c    what differs, read only          restore_swap.c    stages, compares, renames
  *     restore_meta.c    options, validators              restore_write.c   batches of writes
  *     restore_index.c   indexes                          restore_say.c     says what still differs
- *     restore_ranges.c  compares chunk by chunk       restore_load.c    new documents by several connections
+ *     restore_ranges.c  looks chunk by chunk          restore_segment.c one chunk: the same, or what differs
+ *     restore_load.c    new documents by several connections
+ *     restore_tell.c    tells the listener
  *     restore_stage.c   makes the stage, or goes on with one
  *     restore_aside.c   collections that go, without losing what was written to them in the last moment
  *
@@ -33,7 +35,17 @@ typedef enum mig_bring {
 
 #define MIG_UUID_BYTES 16
 
-typedef enum mig_segment { MIG_SEGMENT_SAME, MIG_SEGMENT_DIFFERS, MIG_SEGMENT_EMPTY } mig_segment; /* EMPTY: no live */
+typedef enum mig_segment_state {
+  MIG_SEGMENT_SAME,
+  MIG_SEGMENT_DIFFERS, /* what differs is to be found again */
+  MIG_SEGMENT_KEPT,    /* it differs in these `differences` */
+  MIG_SEGMENT_EMPTY    /* no live document */
+} mig_segment_state;
+
+typedef struct mig_segment {
+  mig_segment_state state;
+  mig_buf differences; /* differences.h */
+} mig_segment;
 
 typedef struct mig_restore_item {
   const mig_collection_entry *entry;
@@ -52,6 +64,7 @@ typedef struct mig_restore_item {
   uint8_t placed_uuid[MIG_UUID_BYTES];
   /* The last diff's, for each chunk of the entry (restore_ranges.h): NULL where it was not looked at by chunks. */
   mig_segment *segments;
+  size_t segments_bytes; /* of the differences in them */
   bool is_stage; /* `target` is one that an interrupted restore left: what is missing may come by several connections */
   mig_error refused; /* the server's first refusal that a later round may get over; code MIG_OK: none */
 } mig_restore_item;
@@ -105,6 +118,9 @@ void mig_restore_item_forget(mig_restore_item *item); /* what the last diff foun
 bool mig_restore_item_differs(const mig_restore_item *item);
 /* Counts of what the last diff found, for the report. */
 void mig_restore_fill_row(const mig_restore_item *item);
+/* restore_tell.c: who wants to hear of what this diff finds, or NULL; options and indexes of the last diff, told. */
+const mig_diff_listener *mig_restore_listener(const mig_restore *r);
+bool mig_restore_tell_metadata(const mig_restore *r, const mig_restore_item *item, mig_error *err);
 /* restore_say.c: */
 /* Says what still differs, with up to 5 _ids, and why if the server said so. Always returns false. */
 bool mig_restore_item_fail(const mig_restore *r, const mig_restore_item *item, const char *doing, mig_error *err);

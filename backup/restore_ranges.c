@@ -2,27 +2,28 @@
 
 #include <string.h>
 
-#include "backup/manifest_internal.h"
+#include "backup/restore_segment.h"
 #include "base/clock.h"
 
-#define WINDOW_BYTES  (2u << 20) /* a segment that needs more differs */
-#define BUDGET_BYTES  (16u << 20)
+#define BUDGET_BYTES  (24u << 20) /* of segments that are read: the live documents, and the chunk where they differ */
+#define KEEP_BYTES    (12u << 20) /* of differences, all collections together */
 #define CHECKPOINT_MS 1000
 
-typedef struct segment {
+typedef struct found {
   size_t number;
-  mig_segment state;
+  mig_segment segment;
   bool ordered; /* or it does not matter */
   mig_counts counts;
-} segment;
+} found;
 
 typedef struct look {
   mig_restore *r;
   mig_restore_item *item;
   const char *collection;
   mig_connections connections;
+  mig_segment_reader *readers[MIG_JOBS_MAX]; /* made by the worker that uses it */
   mig_pipeline *pipeline;
-  size_t next;
+  size_t next, may_keep;
   bool ordered;
 } look;
 
@@ -47,69 +48,41 @@ mig_range mig_segments_range(const mig_collection_entry *entry, size_t from, siz
   return (mig_range){from ? entry->chunks[from].first : NULL, to < entry->chunk_count ? entry->chunks[to].first : NULL};
 }
 
-static bool stop(void *arg, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
-  (void)what;
-  (void)archive;
-  (void)live;
-  (void)err;
-  *(bool *)arg = true;
-  return false;
-}
-
-/* Does every document of the chunk stand behind the one before it? */
-static bool documents_ascend(const look *l, size_t number, bool *ordered, mig_error *err) {
-  mig_archive_cursor *c = NULL;
-  mig_archive_next next = MIG_ARCHIVE_END;
-  bson_t doc, *last = NULL;
-  *ordered = true;
-  if (!mig_archive_range(l->r->archive, l->item->entry, number, 1, &c, err)) return false;
-  bool ok = true;
-  while (ok && *ordered && (next = mig_archive_cursor_next(c, &doc, err)) == MIG_ARCHIVE_DOC) {
-    *ordered = !last || ascend(last, &doc, false);
-    bson_destroy(last);
-    last = mig_bson_id(bson_get_data(&doc), doc.len);
-    ok = last || mig_no_memory(err, "an _id");
-  }
-  bson_destroy(last);
-  mig_archive_cursor_close(c);
-  return ok && next != MIG_ARCHIVE_ERROR;
-}
-
 static bool look_at(void *arg, unsigned worker, void *item, mig_error *err) {
-  const look *l = arg;
-  segment *s = item;
-  const mig_collection_entry *entry = l->item->entry;
+  look *l = arg;
+  found *f = item;
   mig_work mine = {.db = l->connections.each[worker], .caps = l->r->w->caps};
-  const mig_range range = mig_segments_range(entry, s->number, s->number + 1);
-  mig_live_source live = {.total = entry->documents, .total_bytes = (int64_t)entry->raw_bytes, .range = &range};
-  mig_archive_cursor *archived = NULL;
-  mig_compare_result result;
-  bool differs = false;
-  bool ok = mig_archive_range(l->r->archive, entry, s->number, 1, &archived, err) &&
-            mig_live_open(&live, &mine, l->collection, false, err);
-  if (ok) {
-    const mig_compare compare = {.archive = {archived, mig_archived_next},
-                                 .live = {&live, mig_live_next},
-                                 .window_bytes = WINDOW_BYTES,
-                                 .found = stop,
-                                 .arg = &differs};
-    ok = mig_compare_run(&compare, &result, err) || differs;
-  }
-  mig_archive_cursor_close(archived);
-  mig_live_close(&live);
-  s->state = !differs ? MIG_SEGMENT_SAME : live.done ? MIG_SEGMENT_DIFFERS : MIG_SEGMENT_EMPTY;
-  s->ordered = true;
-  s->counts = mine.counts;
-  return ok && (!differs || documents_ascend(l, s->number, &s->ordered, err));
+  const mig_segment_place place = {l->r->archive, l->item->entry, f->number, l->collection};
+  if (!l->readers[worker] && !mig_segment_reader_new(&l->readers[worker], err)) return false;
+  const bool ok = mig_segment_read(l->readers[worker], &mine, &place, &f->segment, &f->ordered, err);
+  f->counts = mine.counts;
+  return ok;
+}
+
+static void clear(void *item) {
+  mig_buf_free(&((found *)item)->segment.differences);
 }
 
 static void look_ahead(look *l) {
-  segment *s = NULL;
+  found *f = NULL;
   const mig_collection_entry *entry = l->item->entry;
-  while (l->next < entry->chunk_count && (s = mig_pipeline_try_take(l->pipeline))) {
-    s->number = l->next;
-    mig_pipeline_put(l->pipeline, s, (size_t)entry->chunks[l->next++].raw_bytes);
+  while (l->next < entry->chunk_count && (f = mig_pipeline_try_take(l->pipeline))) {
+    f->number = l->next;
+    mig_pipeline_put(l->pipeline, f, 2 * (size_t)entry->chunks[l->next++].raw_bytes);
   }
+}
+
+/* Takes over what was found, as long as there is room for the differences. */
+static void keep(look *l, found *f) {
+  mig_restore_item *item = l->item;
+  mig_buf *differences = &f->segment.differences;
+  if (f->segment.state == MIG_SEGMENT_KEPT && item->segments_bytes + differences->capacity > l->may_keep) {
+    f->segment.state = MIG_SEGMENT_DIFFERS;
+    mig_buf_free(differences);
+  }
+  item->segments_bytes += differences->capacity;
+  item->segments[f->number] = f->segment;
+  *differences = MIG_BUF(0);
 }
 
 static bool collect(look *l, const char *what, mig_error *err) {
@@ -121,12 +94,12 @@ static bool collect(look *l, const char *what, mig_error *err) {
     look_ahead(l);
     if (!mig_pipeline_next(l->pipeline, &item, err)) return false;
     if (!item) return true;
-    const segment *s = item;
-    l->item->segments[s->number] = s->state;
-    l->ordered = s->ordered;
-    done += l->item->entry->chunks[s->number].documents;
-    w->counts.documents_read += s->counts.documents_read;
-    w->counts.bytes_read += s->counts.bytes_read;
+    found *f = item;
+    keep(l, f);
+    l->ordered = f->ordered;
+    done += l->item->entry->chunks[f->number].documents;
+    w->counts.documents_read += f->counts.documents_read;
+    w->counts.bytes_read += f->counts.bytes_read;
     mig_pipeline_done(l->pipeline, item);
     if (mig_now_monotonic_ms() - checked_ms < CHECKPOINT_MS) continue;
     if (!mig_checkpoint(w, err)) return false;
@@ -140,36 +113,50 @@ static bool start(look *l, mig_error *err) {
   const mig_pipeline_options o = {.workers = l->connections.count,
                                   .slots = l->connections.count + 1,
                                   .budget_bytes = BUDGET_BYTES,
-                                  .item_size = sizeof(segment),
+                                  .item_size = sizeof(found),
                                   .work = look_at,
+                                  .clear = clear,
                                   .arg = l};
   return mig_pipeline_open(&o, &l->pipeline, err);
+}
+
+void mig_segments_forget(mig_restore_item *item) {
+  for (size_t i = 0; item->segments && i < item->entry->chunk_count; i++) mig_buf_free(&item->segments[i].differences);
+  mig_free(item->segments);
+  item->segments = NULL;
+  item->segments_bytes = 0;
+}
+
+/* Other collections' differences may be waiting to be written, too. */
+static size_t room_to_keep(const mig_restore *r) {
+  size_t kept = 0;
+  for (size_t i = 0; i < r->count; i++) kept += r->items[i].segments_bytes;
+  return kept < KEEP_BYTES ? KEEP_BYTES - kept : 0;
 }
 
 bool mig_segments_look(mig_restore *r, mig_restore_item *item, const char *collection, const char *what,
                        mig_error *err) {
   const mig_collection_entry *entry = item->entry;
   look l = {.r = r, .item = item, .collection = collection, .ordered = true};
-  mig_free(item->segments);
-  item->segments = NULL;
+  mig_segments_forget(item);
   if (r->against || entry->natural_order || entry->chunk_count < 2 || !chunks_ascend(entry) ||
       !mig_range_works(r->w->db, r->w->caps, collection, item->live_info, item->live_indexes))
     return true;
+  l.may_keep = room_to_keep(r);
   if (!(item->segments = mig_alloc(entry->chunk_count * sizeof *item->segments))) return mig_no_memory(err, "chunks");
   const bool ok =
       mig_connections_open(&l.connections, r->w->db, r->w->jobs, err) && start(&l, err) && collect(&l, what, err);
   mig_pipeline_free(l.pipeline);
+  for (unsigned i = 0; i < MIG_JOBS_MAX; i++) mig_segment_reader_free(l.readers[i]);
   mig_connections_close(&l.connections);
-  if (ok && l.ordered) return true;
-  mig_free(item->segments);
-  item->segments = NULL;
+  if (!ok || !l.ordered) mig_segments_forget(item);
   return ok;
 }
 
 bool mig_segments_next(const mig_restore_item *item, size_t *from, size_t *to) {
   const size_t count = item->entry->chunk_count;
-  while (*from < count && item->segments[*from] == MIG_SEGMENT_SAME) (*from)++;
+  while (*from < count && item->segments[*from].state == MIG_SEGMENT_SAME) (*from)++;
   *to = *from;
-  while (*to < count && item->segments[*to] == item->segments[*from]) (*to)++;
+  while (*to < count && item->segments[*to].state == item->segments[*from].state) (*to)++;
   return *from < count;
 }

@@ -1,0 +1,34 @@
+#include "backup/differences.h"
+
+#include "backup/chunk.h"
+
+bool mig_differences_add(mig_buf *kept, mig_difference what, const bson_t *archive, const bson_t *live, bool *fits,
+                         mig_error *err) {
+  const uint8_t kind = (uint8_t)what;
+  const size_t archive_bytes = archive ? archive->len : 0, live_bytes = live ? live->len : 0;
+  *fits = archive_bytes + live_bytes < kept->maximum - kept->size;
+  if (!*fits) return true;
+  return mig_buf_reserve(kept, kept->size + 1 + archive_bytes + live_bytes, err) &&
+         mig_buf_add(kept, &kind, sizeof kind, err) &&
+         (!archive || mig_buf_add(kept, bson_get_data(archive), archive_bytes, err)) &&
+         (!live || mig_buf_add(kept, bson_get_data(live), live_bytes, err));
+}
+
+static bool document_at(const mig_buf *kept, size_t *at, bson_t *doc) {
+  const uint8_t *data = NULL;
+  size_t size = 0;
+  bool bad = false;
+  return mig_chunk_next(kept->data, kept->size, at, &data, &size, &bad) && bson_init_static(doc, data, size);
+}
+
+bool mig_differences_tell(const mig_buf *kept, mig_difference_fn found, void *arg, mig_error *err) {
+  bson_t archive, live;
+  for (size_t at = 0; at < kept->size;) {
+    const mig_difference what = (mig_difference)kept->data[at++];
+    const bool has_archive = what == MIG_DIFF_MISSING || what == MIG_DIFF_CHANGED, has_live = what != MIG_DIFF_MISSING;
+    if ((has_archive && !document_at(kept, &at, &archive)) || (has_live && !document_at(kept, &at, &live)))
+      return mig_fail(err, MIG_E_FAILED, "a difference that was kept is damaged");
+    if (!found(arg, what, has_archive ? &archive : NULL, has_live ? &live : NULL, err)) return false;
+  }
+  return true;
+}
