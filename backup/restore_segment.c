@@ -46,7 +46,8 @@ static void begin(mig_segment_reader *r) {
 static bool take(mig_segment_reader *r, const mig_chunk *k, const bson_t *doc, bool *enough, mig_error *err) {
   r->documents++;
   r->bytes += doc->len;
-  if (doc->len <= MIG_SEGMENT_LIVE_BYTES - r->live.size) return mig_buf_add(&r->live, bson_get_data(doc), doc->len, err);
+  if (doc->len <= MIG_SEGMENT_LIVE_BYTES - r->live.size)
+    return mig_buf_add(&r->live, bson_get_data(doc), doc->len, err);
   r->all_here = false;
   *enough = r->bytes > k->raw_bytes;
   mig_hash_add(r->hash, r->live.data, r->live.size);

@@ -27,7 +27,8 @@ typedef struct env {
   mig_work w;
   mig_store *store;
   char database[64], folder[64];
-  char *snapshot; /* path of the last */
+  char *snapshot;       /* path of the last */
+  uint32_t chunk_bytes; /* of snapshots; 0: as always */
 } env;
 
 static unsigned parts_skipped;
@@ -265,8 +266,12 @@ static inline char *fingerprint(env *e) {
 static inline void snapshot_of(env *e, const mig_snapshot_want *wants, size_t count) {
   mig_error err;
   mig_snapshot_info info = {0};
-  const mig_snapshot_options options = {
-      .store = e->store, .label = "test", .reason = "test", .wants = wants, .want_count = count};
+  const mig_snapshot_options options = {.store = e->store,
+                                        .label = "test",
+                                        .reason = "test",
+                                        .wants = wants,
+                                        .want_count = count,
+                                        .archive = {.chunk_bytes = e->chunk_bytes}};
   CHECK(mig_snapshot_take(&e->w, &options, &info, &err), err);
   mig_free(e->snapshot);
   e->snapshot = mig_strdup(info.path);

@@ -127,6 +127,13 @@ static void what_others_write_during_delta_is_live_or_saved(void **state) {
   disturbed_everywhere(*state, MIG_STRATEGY_AUTO);
 }
 
+/* What was found by the look is written without another one: what others wrote in between must not go unseen. */
+static void what_others_write_between_the_look_at_the_chunks_and_the_write_is_live_or_saved(void **state) {
+  env *e = *state;
+  e->chunk_bytes = 600;
+  disturbed_everywhere(e, MIG_STRATEGY_AUTO);
+}
+
 static void what_others_write_during_swap_is_live_or_saved(void **state) {
   disturbed_everywhere(*state, MIG_STRATEGY_SWAP);
 }
@@ -134,6 +141,7 @@ static void what_others_write_during_swap_is_live_or_saved(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       RESTORE_TEST(what_others_write_during_delta_is_live_or_saved),
+      RESTORE_TEST(what_others_write_between_the_look_at_the_chunks_and_the_write_is_live_or_saved),
       RESTORE_TEST(what_others_write_during_swap_is_live_or_saved),
   };
   return run_restore_tests("restore_concurrent", tests, sizeof tests / sizeof *tests);
