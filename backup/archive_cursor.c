@@ -22,18 +22,32 @@ struct mig_archive_cursor {
   size_t at;
 };
 
+static bool not_verified(const mig_archive *a, mig_error *err) {
+  return mig_fail(err, MIG_E_ARCHIVE, "%s has not been verified yet", a->path);
+}
+
+static bool load_into(mig_chunk_reader *reader, const mig_archive *a, const mig_chunk *chunk, mig_error *err) {
+  reader->loaded_before = true; /* by verify(), or nobody would come here */
+  reader->crypt = a->crypt;
+  return mig_chunk_load(reader, a->file, chunk, err);
+}
+
 static bool load(void *arg, unsigned worker, void *item, mig_error *err) {
   const mig_archive_cursor *c = arg;
   loading *l = item;
   (void)worker;
   if (!l->reader && !mig_chunk_reader_new(&l->reader, err)) return false;
-  l->reader->loaded_before = true; /* by verify(), or there would be no cursor */
-  l->reader->crypt = c->a->crypt;
-  return mig_chunk_load(l->reader, c->a->file, l->chunk, err);
+  return load_into(l->reader, c->a, l->chunk, err);
 }
 
 static void clear(void *item) {
   mig_chunk_reader_free(((loading *)item)->reader);
+}
+
+bool mig_archive_chunk(const mig_archive *a, const mig_collection_entry *entry, size_t number,
+                       struct mig_chunk_reader *reader, mig_error *err) {
+  if (!a->verified) return not_verified(a, err);
+  return load_into(reader, a, &entry->chunks[number], err);
 }
 
 bool mig_archive_documents(mig_archive *a, const mig_collection_entry *entry, size_t from_chunk,
@@ -44,7 +58,7 @@ bool mig_archive_documents(mig_archive *a, const mig_collection_entry *entry, si
 bool mig_archive_range(const mig_archive *a, const mig_collection_entry *entry, size_t from_chunk, size_t count,
                        mig_archive_cursor **out, mig_error *err) {
   *out = NULL;
-  if (!a->verified) return mig_fail(err, MIG_E_ARCHIVE, "%s has not been verified yet", a->path);
+  if (!a->verified) return not_verified(a, err);
   mig_archive_cursor *c = mig_alloc(sizeof *c);
   if (!c) return mig_no_memory(err, "cursor");
   c->a = a;

@@ -22,6 +22,7 @@
 
 typedef struct mig_archive mig_archive;
 typedef struct mig_archive_cursor mig_archive_cursor;
+struct mig_chunk_reader;
 
 bool mig_archive_open(const char *path, mig_archive **out, mig_error *err);
 void mig_archive_free(mig_archive *a);
@@ -45,6 +46,9 @@ bool mig_archive_documents(mig_archive *a, const mig_collection_entry *entry, si
 /* The same of `count` chunks only. On a verified archive other threads may have cursors, too: each its own. */
 bool mig_archive_range(const mig_archive *a, const mig_collection_entry *entry, size_t from_chunk, size_t count,
                        mig_archive_cursor **out, mig_error *err);
+/* One chunk's documents, one after another in reader->raw (chunk.h). Any thread may, with a reader of its own. */
+bool mig_archive_chunk(const mig_archive *a, const mig_collection_entry *entry, size_t number,
+                       struct mig_chunk_reader *reader, mig_error *err);
 typedef enum mig_archive_next { MIG_ARCHIVE_DOC, MIG_ARCHIVE_END, MIG_ARCHIVE_ERROR } mig_archive_next;
 /* *doc is a view, valid until the next call. */
 mig_archive_next mig_archive_cursor_next(mig_archive_cursor *c, bson_t *doc, mig_error *err);

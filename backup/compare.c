@@ -215,7 +215,6 @@ bool mig_compare_run(const mig_compare *compare, mig_compare_result *out, mig_er
   r.archive = (side){.source = compare->archive, .last = MIG_BUF(20u << 20), .ascending = true};
   r.live = (side){.source = compare->live, .last = MIG_BUF(20u << 20), .ascending = true};
   const bool ok = merge(&r, err);
-  out->archive_ascends = r.archive.ended && r.archive.ascending;
   /* judged before the end, in an order that the matches contradict: a "missing" and an "extra" may be one document */
   if (out->judged_early && out->out_of_order) out->unsettled = true;
   mig_window_clear(&r.archive.waiting);

@@ -49,7 +49,6 @@ typedef struct mig_compare_result {
   bool judged_early; /* the window was full at times: then differences are as sure as the order; mig_lookup_run is surer
                       */
   bool out_of_order; /* partners did not come in the same sequence: matters where the sequence is part of the data */
-  bool archive_ascends; /* the archive was read to its end, and every _id was greater than the one before (doc_id.h) */
   char ids[MIG_COMPARE_IDS][128]; /* the first differing _ids as JSON */
   size_t id_count;
 } mig_compare_result;

@@ -7,7 +7,8 @@ typedef struct delta {
   mig_restore *r;
   mig_restore_item *item;
   mig_writer *writer;
-  char what[300]; /* for progress */
+  mig_difference kind; /* of the kept ones that are written now */
+  char what[300];      /* for progress */
 } delta;
 
 /* Only what the displaced archive holds may go: a document that came or changed since waits for the next round. */
@@ -87,10 +88,23 @@ static bool load_part(delta *d, size_t from, size_t to, mig_error *err) {
   return ok;
 }
 
-/* What the look found is not looked for again: the guards leave alone what others changed since. */
-static bool write_kept(delta *d, size_t from, size_t to, mig_error *err) {
-  for (size_t i = from; i < to; i++)
-    if (!mig_differences_tell(&d->item->segments[i].differences, found, d, err)) return false;
+/* All live documents among the kept differences are in the displaced archive, if there is one: they went there from
+ * the same place. The guards leave alone what others changed since. */
+static bool write_one_kept(void *arg, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
+  const delta *d = arg;
+  if (what != d->kind) return true;
+  if (what == MIG_DIFF_EXTRA) return mig_writer_remove(d->writer, live, err);
+  if (what == MIG_DIFF_CHANGED) return mig_writer_replace(d->writer, archive, live, err);
+  return mig_writer_insert(d->writer, archive, err);
+}
+
+/* What the look found is not looked for again. One kind at a time: what goes may have the unique value of what comes.
+ */
+static bool write_kept(delta *d, mig_difference kind, mig_error *err) {
+  const mig_restore_item *item = d->item;
+  d->kind = kind;
+  for (size_t i = 0; i < item->entry->chunk_count; i++)
+    if (!mig_differences_tell(&item->segments[i].differences, write_one_kept, d, err)) return false;
   return true;
 }
 
@@ -98,7 +112,7 @@ static bool write_some(delta *d, size_t from, size_t to, mig_error *err) {
   const mig_range range = mig_segments_range(d->item->entry, from, to);
   switch (d->item->segments[from].state) {
   case MIG_SEGMENT_KEPT:
-    return write_kept(d, from, to, err);
+    return true;
   case MIG_SEGMENT_EMPTY:
     return d->item->is_stage ? load_part(d, from, to, err) : write_part(d, from, to, &range, err);
   default:
@@ -110,9 +124,10 @@ static bool write_some(delta *d, size_t from, size_t to, mig_error *err) {
 static bool write_segments(delta *d, mig_error *err) {
   mig_restore_item *item = d->item;
   if (!item->segments) return write_part(d, 0, item->entry->chunk_count, NULL, err);
+  if (!write_kept(d, MIG_DIFF_EXTRA, err) || !write_kept(d, MIG_DIFF_CHANGED, err)) return false;
   for (size_t from = 0, to = 0; mig_segments_next(item, &from, &to); from = to)
     if (!write_some(d, from, to, err)) return false;
-  return true;
+  return write_kept(d, MIG_DIFF_MISSING, err);
 }
 
 static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *err) {

@@ -10,6 +10,7 @@
 struct mig_segment_reader {
   mig_buf live; /* documents, one after another; where not all had room, those that were not hashed yet */
   mig_hash *hash;
+  mig_chunk_reader *chunk;
   uint64_t documents, bytes; /* read, all in all */
   bool all_here;             /* in `live` */
 };
@@ -19,8 +20,8 @@ bool mig_segment_reader_new(mig_segment_reader **out, mig_error *err) {
   mig_segment_reader *r = mig_alloc(sizeof *r);
   if (!r) return mig_no_memory(err, "live documents");
   r->live = MIG_BUF(MIG_SEGMENT_LIVE_BYTES);
-  if (!mig_hash_new(&r->hash, err)) {
-    mig_free(r);
+  if (!mig_hash_new(&r->hash, err) || !mig_chunk_reader_new(&r->chunk, err)) {
+    mig_segment_reader_free(r);
     return false;
   }
   *out = r;
@@ -31,6 +32,7 @@ void mig_segment_reader_free(mig_segment_reader *r) {
   if (!r) return;
   mig_buf_free(&r->live);
   mig_hash_free(r->hash);
+  mig_chunk_reader_free(r->chunk);
   mig_free(r);
 }
 
@@ -79,21 +81,29 @@ static bool is_the_chunk(mig_segment_reader *r, const mig_chunk *k) {
   return strcmp(sum, k->raw_sha256) == 0;
 }
 
-/* The live documents that were read, as a stream. */
-typedef struct stream {
+/* Documents one after another in memory. */
+typedef struct side {
   const mig_buf *documents;
   size_t at;
-} stream;
+  bson_t now;
+  bool there;   /* `now` is one */
+  bool ascends; /* so far, in an order that we know */
+  mig_doc_id id;
+} side;
 
-static mig_pull stream_next(void *arg, bson_t *doc, mig_error *err) {
-  stream *s = arg;
+static bool advance(side *s, mig_error *err) {
+  const mig_doc_id before = s->id;
   const uint8_t *data = NULL;
   size_t size = 0;
+  int order = 0;
   bool bad = false;
-  if (!mig_chunk_next(s->documents->data, s->documents->size, &s->at, &data, &size, &bad) && !bad) return MIG_PULL_END;
-  if (!bad && bson_init_static(doc, data, size)) return MIG_PULL_DOC;
-  mig_fail(err, MIG_E_FAILED, "a live document that was read is damaged");
-  return MIG_PULL_ERROR;
+  s->there = mig_chunk_next(s->documents->data, s->documents->size, &s->at, &data, &size, &bad);
+  if (bad || (s->there && !bson_init_static(&s->now, data, size)))
+    return mig_fail(err, MIG_E_FAILED, "a document that was read is damaged");
+  if (!s->there) return true;
+  mig_doc_id_of(&s->now, &s->id);
+  s->ascends = s->ascends && s->id.data && (!before.data || (mig_doc_id_order(&before, &s->id, &order) && order < 0));
+  return true;
 }
 
 typedef struct keeping {
@@ -101,50 +111,54 @@ typedef struct keeping {
   bool all; /* still */
 } keeping;
 
-static bool keep(void *arg, mig_difference what, const bson_t *archive, const bson_t *live, mig_error *err) {
-  keeping *k = arg;
-  return !k->all || mig_differences_add(k->kept, what, archive, live, &k->all, err);
+static bool keep(keeping *k, mig_difference what, const side *archive, const side *live, mig_error *err) {
+  if (!k->all) return true;
+  return mig_differences_add(k->kept, what, archive ? &archive->now : NULL, live ? &live->now : NULL, &k->all, err);
 }
 
-/* The chunk's documents against these. */
-static bool compare(const mig_segment_place *at, const mig_buf *documents, keeping *k, mig_compare_result *result,
-                    mig_error *err) {
-  mig_archive_cursor *archived = NULL;
-  stream live = {documents, 0};
-  if (!mig_archive_range(at->archive, at->entry, at->number, 1, &archived, err)) return false;
-  const mig_compare c = {.archive = {archived, mig_archived_next},
-                         .live = {&live, stream_next},
-                         .window_bytes = MIG_SEGMENT_KEEP_BYTES,
-                         .found = keep,
-                         .arg = k};
-  const bool ok = mig_compare_run(&c, result, err);
-  mig_archive_cursor_close(archived);
+/* Where both have a document, and not the same bytes. *known false: nobody knows here which of them comes first. */
+static bool merge_two(side *archive, side *live, keeping *k, bool *known, mig_error *err) {
+  int order = 0;
+  *known = mig_doc_id_order(&archive->id, &live->id, &order);
+  if (!*known) return true;
+  if (order < 0) return keep(k, MIG_DIFF_MISSING, archive, NULL, err) && advance(archive, err);
+  if (order > 0) return keep(k, MIG_DIFF_EXTRA, NULL, live, err) && advance(live, err);
+  const bool changed = mig_doc_id_same(&archive->id, &live->id); /* else 1 and 1.0: two, though one for the server */
+  return (changed ? keep(k, MIG_DIFF_CHANGED, archive, live, err)
+                  : keep(k, MIG_DIFF_EXTRA, NULL, live, err) && keep(k, MIG_DIFF_MISSING, archive, NULL, err)) &&
+         advance(archive, err) && advance(live, err);
+}
+
+/* What it finds is right where both sides ascended to their ends. The archive's is always read to its end. */
+static bool merge(side *archive, side *live, keeping *k, mig_error *err) {
+  bool known = true;
+  bool ok = advance(archive, err) && advance(live, err);
+  while (ok && known && archive->there && live->there)
+    ok = mig_bson_same(&archive->now, &live->now) ? advance(archive, err) && advance(live, err)
+                                                  : merge_two(archive, live, k, &known, err);
+  if (!known) k->all = false;
+  while (ok && archive->there) ok = keep(k, MIG_DIFF_MISSING, archive, NULL, err) && advance(archive, err);
+  while (ok && known && live->there) ok = keep(k, MIG_DIFF_EXTRA, NULL, live, err) && advance(live, err);
   return ok;
 }
 
-/* Document by document; what is found is only used where the window was never full. */
-static bool compare_here(mig_segment_reader *r, const mig_segment_place *at, mig_segment *out, bool *ascends,
-                         mig_error *err) {
-  keeping k = {&out->differences, true};
-  mig_compare_result result;
-  if (!compare(at, &r->live, &k, &result, err)) return false;
-  const bool sure = !result.unsettled && !result.judged_early;
-  *ascends = result.archive_ascends;
-  if (sure && mig_compare_identical(&result))
-    out->state = MIG_SEGMENT_SAME; /* in another order: nothing of it can be elsewhere */
-  else if (sure && k.all)
-    out->state = MIG_SEGMENT_KEPT;
-  if (out->state != MIG_SEGMENT_KEPT) mig_buf_free(&out->differences);
-  return true;
-}
-
-/* Compared with no documents at all, everything is missing and nothing has to wait: what is left is the order. */
-static bool chunk_ascends(const mig_segment_place *at, bool *ascends, mig_error *err) {
+/* Document by document: from here on the chunk is in memory, too. */
+static bool compare(mig_segment_reader *r, const mig_segment_place *at, mig_segment *out, bool *ordered,
+                    mig_error *err) {
   const mig_buf none = MIG_BUF(0);
-  keeping nothing = {NULL, false};
-  mig_compare_result result;
-  const bool ok = compare(at, &none, &nothing, &result, err);
-  *ascends = ok && result.archive_ascends;
+  const bool here = r->all_here && r->documents > 0; /* else it is only about the order of the chunk */
+  side archive = {.documents = &r->chunk->raw, .ascends = true};
+  side live = {.documents = here ? &r->live : &none, .ascends = true};
+  keeping k = {&out->differences, here};
+  bool ok = mig_archive_chunk(at->archive, at->entry, at->number, r->chunk, err);
+  mig_buf_free(&r->chunk->stored);
+  ok = ok && merge(&archive, &live, &k, err);
+  *ordered = archive.ascends;
+  if (ok && k.all && archive.ascends && live.ascends)
+    out->state = MIG_SEGMENT_KEPT;
+  else
+    mig_buf_free(&out->differences);
+  mig_chunk_reader_rest(r->chunk);
   return ok;
 }
 
@@ -158,8 +172,5 @@ bool mig_segment_read(mig_segment_reader *r, mig_work *w, const mig_segment_plac
     return true;
   }
   if (!r->documents) out->state = MIG_SEGMENT_EMPTY;
-  bool ascends = false; /* false may also mean that not all of it was compared */
-  if (r->documents && r->all_here && !compare_here(r, place, out, &ascends, err)) return false;
-  if (out->state == MIG_SEGMENT_SAME || ascends) return true;
-  return chunk_ascends(place, ordered, err);
+  return compare(r, place, out, ordered, err);
 }

@@ -4,12 +4,11 @@
  *     mig_segment_reader_new --> mig_segment_read* --> free          one reader, one thread
  *
  * The live documents are the chunk's when their number, their bytes and the SHA-256 over them are what the (verified)
- * manifest says of it: then the archive is not read at all. Else the documents are compared one by one, and what
- * differs is kept with the segment, up to MIG_SEGMENT_KEEP_BYTES. What was not judged with certainty, or is too much to
- * be kept, is said to differ and no more: the caller compares such a segment by streams.
- * Memory: at most MIG_SEGMENT_LIVE_BYTES of live documents, however many there are; where something differs the chunk,
- * and two times what is kept. Live documents that have no room are only hashed, and given up when they cannot be the
- * chunk's.
+ * manifest says of it: then the archive is not read at all. Else both are merged by _id, and what differs is kept with
+ * the segment in that order, up to MIG_SEGMENT_KEEP_BYTES. Where live _ids are of types whose order we do not know, or
+ * it is too much to be kept, the segment is said to differ and no more: the caller compares it by streams (compare.h).
+ * Memory: at most MIG_SEGMENT_LIVE_BYTES of live documents, however many there are; where something differs the chunk
+ * and what is kept. Live documents that have no room are only hashed, and given up when they cannot be the chunk's.
  * Trust: an archive's order is a claim. *ordered false: something differs, and the chunk's documents do not ascend in
  * an order that we know; then a document may be missing here and extra in another segment.
  */

@@ -82,7 +82,8 @@ static void a_document_changed_anywhere_in_a_chunk_comes_back(void **state) {
     put_one(e, i * STEP,
             BCON_NEW("_id", BCON_INT32(i * STEP), "text", BCON_UTF8("some more text here"), "v", BCON_INT32(i)));
     assert_mended(e, before, &(counts){.changed = 1}, i % 2, "fields in another order", i);
-    put_one(e, i * STEP, BCON_NEW("_id", BCON_INT32(i * STEP), "v", BCON_INT64(i), "text", BCON_UTF8("some more text")));
+    put_one(e, i * STEP,
+            BCON_NEW("_id", BCON_INT32(i * STEP), "v", BCON_INT64(i), "text", BCON_UTF8("some more text")));
     assert_mended(e, before, &(counts){.changed = 1}, i % 2, "another type", i);
   }
   mig_free(before);
