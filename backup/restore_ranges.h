@@ -5,7 +5,7 @@
  *
  * A segment is a chunk of the archive and the live documents from its first _id up to the next chunk's first; the first
  * and the last segment are open, so that every live document is in one. Looking tells which segments differ and keeps
- * what differs in them (restore_segment.h), some 12 MiB for all collections together: what is kept is told, and later
+ * what differs in them (restore_segment.h), 8 MiB for all collections together: what is kept is told, and later
  * written, without another look at the documents. Where there is no room, the documents are compared again on the
  * caller's thread. Either way differences are told and written in the order of the chunks.
  * Nothing is told before the last chunk was looked at: the order may prove wrong there.
