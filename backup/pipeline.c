@@ -1,7 +1,9 @@
 #include "backup/pipeline.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -154,7 +156,11 @@ bool mig_pipeline_open(const mig_pipeline_options *options, mig_pipeline **out, 
   p->options = *options;
   if (!p->options.slots) p->options.slots = options->workers + 2;
   pthread_mutex_init(&p->mutex, NULL);
-  pthread_cond_init(&p->changed, NULL);
+  pthread_condattr_t counting;
+  pthread_condattr_init(&counting);
+  pthread_condattr_setclock(&counting, CLOCK_MONOTONIC);
+  pthread_cond_init(&p->changed, &counting);
+  pthread_condattr_destroy(&counting);
   bool ok = make_slots(p) || mig_no_memory(err, "a pipeline");
   for (unsigned i = 0; ok && i < options->workers; i++) ok = start_thread(p, worker, i, err);
   if (ok && options->finish) ok = start_thread(p, finisher, 0, err);
@@ -206,6 +212,21 @@ void mig_pipeline_put(mig_pipeline *p, void *item, size_t bytes) {
   p->bytes += bytes;
   pthread_cond_broadcast(&p->changed);
   pthread_mutex_unlock(&p->mutex);
+}
+
+bool mig_pipeline_wait(mig_pipeline *p, int64_t at_most_ms) {
+  struct timespec until;
+  int failed = 0;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_nsec += (long)(at_most_ms % 1000) * 1000000L;
+  until.tv_sec += (time_t)(at_most_ms / 1000) + until.tv_nsec / 1000000000L;
+  until.tv_nsec %= 1000000000L;
+  pthread_mutex_lock(&p->mutex);
+  while (!p->failed && p->put != p->out && !next_out(p) && failed != ETIMEDOUT)
+    failed = pthread_cond_timedwait(&p->changed, &p->mutex, &until);
+  const bool ready = p->failed || p->put == p->out || next_out(p);
+  pthread_mutex_unlock(&p->mutex);
+  return ready;
 }
 
 bool mig_pipeline_next(mig_pipeline *p, void **item, mig_error *err) {

@@ -8,7 +8,7 @@
  * serve again and again, so that what they own (buffers) is kept; clear() lets it go at the end.
  * Bounded: at most `slots` items and budget_bytes of them are in it; one item may always be, however large.
  * Errors: the first item that fails, in order, ends it: from then on every call is false with that item's error.
- * Threads: take, put, next, done, drain and free belong to one thread. Signals are left to the other threads.
+ * Threads: take, put, next, wait, done, drain and free belong to one thread. Signals are left to the other threads.
  */
 #ifndef MIG_BACKUP_PIPELINE_H
 #define MIG_BACKUP_PIPELINE_H
@@ -36,6 +36,7 @@ bool mig_pipeline_take(mig_pipeline *p, void **item, mig_error *err); /* waits f
 void *mig_pipeline_try_take(mig_pipeline *p);                         /* NULL: there is no room now */
 void mig_pipeline_put(mig_pipeline *p, void *item, size_t bytes);     /* what take gave, filled */
 bool mig_pipeline_next(mig_pipeline *p, void **item, mig_error *err); /* waits; *item NULL: nothing is in it */
+bool mig_pipeline_wait(mig_pipeline *p, int64_t at_most_ms);          /* true: next() will not wait */
 void mig_pipeline_done(mig_pipeline *p, void *item);                  /* what next gave, used */
 bool mig_pipeline_drain(mig_pipeline *p, mig_error *err);             /* waits until everything is finished */
 void mig_pipeline_free(mig_pipeline *p);                              /* gives up what is still in it */

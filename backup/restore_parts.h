@@ -10,6 +10,7 @@
  *     restore_load.c    new documents by several connections
  *     restore_tell.c    tells the listener
  *     restore_stage.c   makes the stage, or goes on with one
+ *     restore_check.c   its indexes, and is it exact?    restore_build.c   indexes are built by a thread
  *     restore_aside.c   collections that go, without losing what was written to them in the last moment
  *
  * A round's diff is the compare pass of the round before. Each round writes in a plainer way than the one before it.

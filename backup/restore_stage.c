@@ -171,9 +171,13 @@ static bool bring_options(mig_restore *r, mig_restore_item *item, const char *st
   return ok;
 }
 
-/* A whole collection under this name, from the archive. */
+/* Documents and options. */
+static bool fill(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err) {
+  return create(r, item, name, err) && load(r, item, name, err) && bring_options(r, item, name, err);
+}
+
 bool mig_stage_build(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err) {
-  return create(r, item, name, err) && load(r, item, name, err) && bring_options(r, item, name, err) &&
+  return fill(r, item, name, err) &&
          (r->options->no_indexes || mig_indexes_create(r->w, name, item->entry->indexes, &item->refused, err));
 }
 
@@ -209,9 +213,7 @@ static bool go_on(mig_restore *r, mig_restore_item *item, const char *stage, boo
   return ok;
 }
 
-bool mig_stage_make(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
-  bool ready = false;
-  return mig_checkpoint(r->w, err) && go_on(r, item, stage, &ready, err) &&
-         (ready ||
-          (mig_checkpoint(r->w, err) && mig_restore_drop(r, stage, err) && mig_stage_build(r, item, stage, err)));
+bool mig_stage_make(mig_restore *r, mig_restore_item *item, const char *stage, bool *indexed, mig_error *err) {
+  return mig_checkpoint(r->w, err) && go_on(r, item, stage, indexed, err) &&
+         (*indexed || (mig_checkpoint(r->w, err) && mig_restore_drop(r, stage, err) && fill(r, item, stage, err)));
 }

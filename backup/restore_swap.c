@@ -7,21 +7,6 @@
 
 #define NAMESPACE_EXISTS 48
 
-/* The same comparison as for the collection itself: only an exact copy may take its place. */
-static bool check_stage(mig_restore *r, const mig_restore_item *item, const char *stage, mig_error *err) {
-  mig_restore_item copy = {
-      .entry = item->entry, .target = item->target, .is_view = item->is_view, .refused = item->refused};
-  mig_restore judge = *r;
-  judge.round = MIG_RESTORE_ROUNDS; /* doubt is settled by look-ups */
-  bool ok = mig_restore_diff(&judge, &copy, stage, NULL, err);
-  if (ok && mig_restore_item_differs(&copy)) {
-    ok = mig_restore_item_fail(r, &copy, "in a new collection; the old one was left alone", err);
-    mig_hint(err, "this server cannot hold the collection exactly; restore it on the kind of server it was taken from");
-  }
-  mig_restore_item_forget(&copy);
-  return ok;
-}
-
 bool mig_restore_rename(mig_restore *r, const char *stage, const char *name, bool drop_target, mig_error *err) {
   const char *database = mig_db_name(r->w->db);
   bson_t command = BSON_INITIALIZER, reply;
@@ -92,9 +77,10 @@ static bool leaves_stage(const mig_error *err) {
 
 bool mig_restore_swap(mig_restore *r, mig_restore_item *item, mig_error *err) {
   char stage[MIG_STAGE_CHARS];
-  bool done = false;
+  bool done = false, indexed = false;
   mig_stage_name(r, item, stage);
-  bool ok = mig_stage_make(r, item, stage, err) && check_stage(r, item, stage, err) && mig_checkpoint(r->w, err);
+  bool ok = mig_stage_make(r, item, stage, &indexed, err) && mig_stage_check(r, item, stage, indexed, err) &&
+            mig_checkpoint(r->w, err);
   if (ok) mig_crash_point(MIG_CRASH_RESTORE_STAGED);
   ok = ok && replace(r, item, stage, &done, err);
   if (ok && done)

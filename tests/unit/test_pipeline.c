@@ -177,6 +177,34 @@ static void a_failure_comes_out_in_its_turn(void **state) {
   mig_pipeline_free(p);
 }
 
+static bool sleep_and_fail(void *arg, unsigned worker, void *what, mig_error *err) {
+  const struct timespec t = {0, 300000000};
+  (void)worker;
+  nanosleep(&t, NULL);
+  return ((const item *)what)->number != ((const line *)arg)->fails_at || mig_fail(err, MIG_E_FAILED, "it");
+}
+
+static void a_wait_ends_with_its_time_or_when_something_comes_out(void **state) {
+  (void)state;
+  for (int fails = 0; fails < 2; fails++) {
+    line l = {.fails_at = fails};
+    mig_error err = {0};
+    void *what = NULL;
+    mig_pipeline *p = NULL;
+    const mig_pipeline_options o = {.workers = 1, .item_size = sizeof(item), .work = sleep_and_fail, .arg = &l};
+    assert_true(mig_pipeline_open(&o, &p, &err));
+    assert_true(mig_pipeline_wait(p, 60000)); /* nothing is in it */
+    assert_non_null(what = mig_pipeline_try_take(p));
+    ((item *)what)->number = 1;
+    mig_pipeline_put(p, what, 1);
+    assert_false(mig_pipeline_wait(p, 1));
+    assert_true(mig_pipeline_wait(p, 60000));
+    assert_int_equal(mig_pipeline_next(p, &what, &err), !fails);
+    if (fails) assert_true(mig_pipeline_wait(p, 60000)); /* a failure is told without waiting, too */
+    mig_pipeline_free(p);
+  }
+}
+
 static void jobs_are_at_least_one_and_bounded(void **state) {
   (void)state;
   assert_true(mig_jobs(0) >= 1 && mig_jobs(0) <= 4);
@@ -192,6 +220,7 @@ int main(void) {
       cmocka_unit_test(what_is_given_up_is_freed),
       cmocka_unit_test(the_caller_can_take_them_out_in_order),
       cmocka_unit_test(a_failure_comes_out_in_its_turn),
+      cmocka_unit_test(a_wait_ends_with_its_time_or_when_something_comes_out),
       cmocka_unit_test(jobs_are_at_least_one_and_bounded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
