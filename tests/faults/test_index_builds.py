@@ -32,7 +32,12 @@ def kept(project):
 
 
 def on_stage(body):
-    return str(next(iter(body.values()))).startswith("migstage_")
+    name = next(iter(body), None)
+    return str(body.get("collection" if name == "getMore" else name)).startswith("migstage_")
+
+
+def reads(body):
+    return next(iter(body), None) in ("find", "getMore") and "limit" not in body and on_stage(body)
 
 
 def building(action, **more):
@@ -61,10 +66,9 @@ class Hold:
 
 
 def test_documents_are_read_back_while_the_server_builds(kept):
-    hold = Hold(30)
-    reads = Rule("find", None, times=None, when=lambda body: on_stage(body) and hold.reached.is_set() and
-                 "limit" not in body and hold.released.set())
-    with WireProxy(kept.uri, [building(hold), reads]) as proxy:
+    hold = Hold(12)
+    seen = Rule(None, None, when=lambda body: reads(body) and hold.reached.is_set() and hold.released.set())
+    with WireProxy(kept.uri, [building(hold), seen]) as proxy:
         kept.mig("restore", kept.id, *PUT_BACK, "--jobs", "2", uri=proxy.uri)
     assert hold.in_time, "no document was read before the index was there"
     assert kept.digest() == kept.digest_kept and not left_over(kept)
@@ -102,27 +106,24 @@ def test_one_refused_index_of_two_is_told_and_the_other_is_built(kept):
 
 
 def test_a_real_duplicate_ends_the_build_and_nothing_takes_the_place(kept):
-    """The server itself gives up the build, in the middle of the comparison."""
+    """The server itself gives up the build; the comparison may or may not have passed by what came in between."""
     def meddle(body):
         kept.db[body["createIndexes"]].insert_one({"_id": "second", "key": "k7"})
     code, lines = told(kept, lambda: [building(call_first(meddle))], "2")
-    assert code not in (0, 3) and any("1 extra" in line for line in lines), lines
+    assert code not in (0, 3) and any("1 indexes (" in line and "the server refused" in line for line in lines), lines
     restored(kept)
 
 
 def test_a_reading_that_is_refused_during_the_build_is_done_after_it(kept):
-    hold = Hold(30)
-    refuse = Rule("find", reply_with(error(175, "scripted: not while an index is built")),
-                  when=lambda body: on_stage(body) and "limit" not in body and hold.reached.is_set())
-    builds = building(call_first(lambda body: None), times=None)
+    hold, builds = Hold(12), building(call_first(lambda body: None), times=None)
 
-    def release(body):
-        if refuse.seen > 1:
-            hold.released.set()
-        return False
-    with WireProxy(kept.uri, [building(hold), builds, refuse, Rule(None, None, when=release)]) as proxy:
+    def refuse(conn, message, body):
+        conn.answer(message, error(175, "scripted: not while an index is built"))
+        hold.released.set()
+    refused = Rule(None, refuse, when=lambda body: reads(body) and hold.reached.is_set())
+    with WireProxy(kept.uri, [building(hold), builds, refused]) as proxy:
         kept.mig("restore", kept.id, *PUT_BACK, "--jobs", "2", uri=proxy.uri)
-    assert hold.in_time and refuse.seen > 2 and builds.seen == 1
+    assert hold.in_time and refused.seen > 1 and builds.seen == 1
     assert kept.digest() == kept.digest_kept and not left_over(kept)
 
 
@@ -137,12 +138,12 @@ def test_a_build_whose_connection_breaks_ends_it_and_the_next_run_converges(kept
 
 def test_a_reading_that_breaks_is_told_and_the_build_is_ended(kept):
     hold = Hold(4)
-    cut = Rule("find", lose_request, times=None, when=lambda body: on_stage(body) and hold.reached.is_set())
+    cut = Rule(None, lose_request, times=None, when=lambda body: reads(body) and hold.reached.is_set())
     builds = building(hold)
     with WireProxy(kept.uri, [builds, cut]) as proxy:
         result = kept.mig("restore", kept.id, *PUT_BACK, "--jobs", "2", uri=proxy.uri, code=None)
     assert builds.seen == 1, "the second index is not begun"
-    assert result.code not in (0, 3) and "find" in result.err and "createIndexes" not in result.err, result
+    assert result.code not in (0, 3) and ("find" in result.err or "getMore" in result.err) and "createIndexes" not in result.err, result
     restored(kept)
 
 
