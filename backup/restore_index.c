@@ -87,36 +87,79 @@ static bson_t *spec_to_send(const bson_t *listed) {
   return spec;
 }
 
-static bool create_one(mig_work *w, const char *collection, const bson_t *spec, mig_error *err) {
-  bson_t command = BSON_INITIALIZER, list, reply;
-  const char *name = "?";
-  mig_index_name(spec, &name);
-  bson_t *sent = spec_to_send(spec);
-  if (!sent) return mig_no_memory(err, "an index");
-  BSON_APPEND_UTF8(&command, "createIndexes", collection);
-  BSON_APPEND_ARRAY_BEGIN(&command, "indexes", &list);
-  BSON_APPEND_DOCUMENT(&list, "0", sent);
-  bson_append_array_end(&command, &list);
-  const bool ok = mig_db_command(w->db, MIG_WRITE, &command, &reply, err);
-  bson_destroy(&reply);
-  bson_destroy(&command);
-  bson_destroy(sent);
-  return ok || mig_fail_at(err, "index %s", name);
-}
-
-bool mig_indexes_create(mig_work *w, const char *collection, const bson_t *recorded, mig_error *refused,
-                        mig_error *err) {
+/* An array of what is recorded and not there, as it is sent. */
+static bool missing_of(mig_work *w, const char *collection, const bson_t *recorded, bson_t *out, uint32_t *count,
+                       mig_error *err) {
   bson_iter_t it;
   bson_t live, spec;
+  char buffer[16];
+  const char *key = NULL;
+  bson_init(out);
+  *count = 0;
   bool ok = mig_db_indexes(w->db, collection, &live, err);
   if (ok && recorded && bson_iter_init(&it, recorded)) {
     while (ok && bson_iter_next(&it)) {
       if (!mig_bson_iter_doc(&it, &spec) || mig_index_is_own(&spec) || mig_index_in(&live, &spec)) continue;
-      ok = mig_checkpoint(w, err) && (create_one(w, collection, &spec, err) || mig_refused(err, refused));
-      mig_crash_point(MIG_CRASH_RESTORE_INDEX);
+      bson_t *sent = spec_to_send(&spec);
+      bson_uint32_to_string((*count)++, &key, buffer, sizeof buffer);
+      ok = (sent && BSON_APPEND_DOCUMENT(out, key, sent)) || mig_no_memory(err, "an index");
+      bson_destroy(sent);
     }
   }
   bson_destroy(&live);
+  return ok;
+}
+
+static bool send(mig_work *w, const char *collection, const bson_t *specs, mig_error *err) {
+  bson_t command = BSON_INITIALIZER, reply;
+  if (!mig_checkpoint(w, err)) return false;
+  BSON_APPEND_UTF8(&command, "createIndexes", collection);
+  BSON_APPEND_ARRAY(&command, "indexes", specs);
+  const bool ok = mig_db_command(w->db, MIG_WRITE, &command, &reply, err);
+  bson_destroy(&reply);
+  bson_destroy(&command);
+  return ok;
+}
+
+static bool create_one(mig_work *w, const char *collection, const bson_t *spec, mig_error *err) {
+  bson_t alone = BSON_INITIALIZER;
+  const char *name = "?";
+  mig_index_name(spec, &name);
+  BSON_APPEND_DOCUMENT(&alone, "0", spec);
+  const bool ok = send(w, collection, &alone, err);
+  bson_destroy(&alone);
+  if (!ok) return mig_fail_at(err, "index %s", name);
+  mig_crash_point(MIG_CRASH_RESTORE_INDEX);
+  return true;
+}
+
+static bool create_each(mig_work *w, const char *collection, const bson_t *specs, mig_error *refused, mig_error *err) {
+  bson_iter_t it;
+  bson_t spec;
+  if (!bson_iter_init(&it, specs)) return true;
+  while (bson_iter_next(&it))
+    if (mig_bson_iter_doc(&it, &spec) && !create_one(w, collection, &spec, err) && !mig_refused(err, refused))
+      return false;
+  return true;
+}
+
+/* All by one command, for which a server reads the documents once; each by itself when it does not take them all. */
+bool mig_indexes_create(mig_work *w, const char *collection, const bson_t *recorded, mig_error *refused,
+                        mig_error *err) {
+  bson_t specs;
+  uint32_t count = 0;
+  bool ok = missing_of(w, collection, recorded, &specs, &count, err);
+  if (ok && count > 1) {
+    if (send(w, collection, &specs, err)) {
+      mig_crash_point(MIG_CRASH_RESTORE_INDEX);
+      count = 0;
+    } else if ((ok = mig_refused(err, NULL))) {
+      bson_destroy(&specs);
+      ok = missing_of(w, collection, recorded, &specs, &count, err);
+    }
+  }
+  ok = ok && (count == 0 || create_each(w, collection, &specs, refused, err));
+  bson_destroy(&specs);
   return ok;
 }
 

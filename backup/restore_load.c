@@ -6,7 +6,8 @@
 #include "backup/restore_send.h"
 #include "base/crash.h"
 
-#define BATCH_BYTES     (3u << 20)
+#define BATCH_BYTES     (3u << 20) /* at most; the driver makes a copy of it */
+#define SHARED_BYTES    (9u << 20) /* of all connections */
 #define BATCH_DOCUMENTS 10000u
 #define BUDGET_BYTES    (12u << 20)
 
@@ -23,6 +24,7 @@ typedef struct loader {
   mig_pipeline *pipeline;
   batch *filling;
   uint32_t batch_documents;
+  size_t batch_bytes;
   int64_t put;
 } loader;
 
@@ -93,7 +95,7 @@ static bool begin_batch(loader *l, int64_t *written, mig_error *err) {
 
 static bool add(loader *l, const bson_t *doc, int64_t *written, mig_error *err) {
   const batch *full = l->filling;
-  if (full && full->count && (full->count == l->batch_documents || full->bytes.size + doc->len > BATCH_BYTES) &&
+  if (full && full->count && (full->count == l->batch_documents || full->bytes.size + doc->len > l->batch_bytes) &&
       !hand_over(l, err))
     return false;
   if (!l->filling && !begin_batch(l, written, err)) return false;
@@ -103,6 +105,8 @@ static bool add(loader *l, const bson_t *doc, int64_t *written, mig_error *err) 
 
 static bool open_connections(loader *l, mig_error *err) {
   if (!mig_connections_open(&l->connections, l->load->w->db, l->load->jobs, err)) return false;
+  const size_t share = SHARED_BYTES / l->connections.count;
+  l->batch_bytes = share < BATCH_BYTES ? share : BATCH_BYTES;
   const mig_pipeline_options o = {.workers = l->connections.count,
                                   .slots = l->connections.count + 1,
                                   .budget_bytes = BUDGET_BYTES,

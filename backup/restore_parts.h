@@ -158,7 +158,8 @@ bool mig_validator_off(mig_work *w, const char *collection, mig_error *err);
 /* Drops what is not in the archive or not the same; unique_too: every unique one as well. */
 bool mig_indexes_drop(mig_work *w, const char *collection, const bson_t *live, const bson_t *recorded, bool unique_too,
                       mig_error *err);
-/* Creates the missing. A refusal is kept in *refused and the others are still built. */
+/* Creates the missing, by one command if the server takes that. A refusal is kept in *refused and the others are still
+ * built. */
 bool mig_indexes_create(mig_work *w, const char *collection, const bson_t *recorded, mig_error *refused,
                         mig_error *err);
 int64_t mig_indexes_differing(const bson_t *live, const bson_t *recorded);
