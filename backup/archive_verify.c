@@ -10,7 +10,8 @@
 #include "backup/manifest_internal.h"
 #include "backup/pipeline.h"
 
-#define PIECE_BYTES (256u << 10)
+#define PIECE_BYTES   (256u << 10)
+#define IDS_MAX_BYTES (16u << 20) /* of encrypted chunks, kept in memory as long as the archive is open */
 
 typedef struct pass {
   mig_archive *a;
@@ -20,12 +21,13 @@ typedef struct pass {
   bool own;      /* written by this process: see mig_archive_read_back */
   mig_buf small; /* header, metadata */
   uint8_t *piece;
-  uint64_t at; /* all before this is in the sums */
+  uint64_t at;      /* all before this is in the sums */
+  size_t ids_bytes; /* kept so far */
 } pass;
 
 typedef struct loading {
   const mig_archive *a;
-  const mig_chunk *chunk;
+  mig_chunk *chunk;
   mig_chunk_reader *reader;
 } loading;
 
@@ -77,6 +79,26 @@ static void clear(void *item) {
   mig_chunk_reader_free(((loading *)item)->reader);
 }
 
+/* The manifest tells no _id of an encrypted chunk: kept here, so that a restore can go by ranges and chunks as it does
+ * for others. Very long ones beyond the bound are not, and a collection that lacks one is read as a whole. */
+static bool learn_ids(pass *p, const loading *l, mig_error *err) {
+  bson_t *first = NULL, *last = NULL;
+  if (!p->a->crypt) return true;
+  if (!mig_chunk_ids(&l->reader->raw, l->reader->last_at, &first, &last, err)) return false;
+  const size_t bytes = (size_t)first->len + last->len;
+  if (bytes > IDS_MAX_BYTES - p->ids_bytes) {
+    bson_reinit(first);
+    bson_reinit(last);
+  } else {
+    p->ids_bytes += bytes;
+  }
+  bson_destroy(l->chunk->first); /* empty, or of an earlier verification */
+  bson_destroy(l->chunk->last);
+  l->chunk->first = first;
+  l->chunk->last = last;
+  return true;
+}
+
 /* The oldest chunk that was put in, into the sums. *any is false when there is none. */
 static bool sum_chunk(pass *p, bool *any, mig_error *err) {
   void *item = NULL;
@@ -86,13 +108,14 @@ static bool sum_chunk(pass *p, bool *any, mig_error *err) {
   bool ok = add_until(p, l->chunk->offset, err);
   if (ok) add(p, l->reader->stored.data, l->reader->stored.size);
   if (ok) mig_hash_add(p->collection, l->reader->raw.data, l->reader->raw.size);
+  ok = ok && learn_ids(p, l, err);
   mig_chunk_reader_rest(l->reader);
   mig_pipeline_done(p->chunks, item);
   mig_progress(p->observer, "verify snapshot", p->at, p->a->bytes);
   return ok;
 }
 
-static bool start_chunk(pass *p, const mig_chunk *chunk, mig_error *err) {
+static bool start_chunk(pass *p, mig_chunk *chunk, mig_error *err) {
   loading *l = NULL;
   bool any = true;
   while (!(l = mig_pipeline_try_take(p->chunks)))
@@ -109,8 +132,9 @@ static bool sum_all(pass *p, mig_error *err) {
   return true;
 }
 
-static bool check_member(pass *p, const mig_member *member, mig_error *err) {
-  if (member->chunk) return start_chunk(p, member->chunk, err);
+static bool check_member(pass *p, const mig_member_walk *walk, const mig_member *member, mig_error *err) {
+  mig_collection_entry *all = p->a->manifest->collections;
+  if (member->chunk) return start_chunk(p, &all[walk->collection].chunks[walk->chunk - 1], err); /* walk is behind it */
   return sum_all(p, err) && add_until(p, member->offset, err) && check_small(p, member, err);
 }
 
@@ -161,7 +185,7 @@ static bool run(pass *p, mig_error *err) {
   if (!mig_pipeline_open(&o, &p->chunks, err) || !mig_hash_new(&p->whole, err) || !mig_hash_new(&p->collection, err))
     return false;
   while (mig_member_next(p->a->manifest, &walk, &member))
-    if (!check_member(p, &member, err)) return false;
+    if (!check_member(p, &walk, &member, err)) return false;
   return sum_all(p, err) && check_sums(p, err) && length_is(p, err);
 }
 

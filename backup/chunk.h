@@ -41,6 +41,7 @@ void mig_chunk_buf_rest(mig_buf *b);
 
 typedef struct mig_chunk_reader {
   mig_buf stored, raw;
+  size_t last_at; /* in raw: where the last document begins; only where every document was looked at */
   /* The chunk with this SHA-256 was loaded before, all checks passed: the same stored bytes unpack to the same
    * documents, so that only they are summed again. */
   bool loaded_before;
@@ -56,6 +57,9 @@ void mig_chunk_reader_free(mig_chunk_reader *r);
 
 /* The document at *at; moves *at behind it. False at the end, or where the bytes are no document (*bad). */
 bool mig_chunk_next(const uint8_t *raw, size_t size, size_t *at, const uint8_t **doc, size_t *doc_bytes, bool *bad);
+
+/* {"_id": ...} of the first and the last document of a chunk, which begins at last_at; both for bson_destroy. */
+bool mig_chunk_ids(const mig_buf *raw, size_t last_at, bson_t **first, bson_t **last, mig_error *err);
 
 /* `size` bytes of the file at `offset` into a buffer, which is emptied first. */
 bool mig_read_member(const mig_blob *file, const char *member, uint64_t offset, uint64_t size, mig_buf *out,

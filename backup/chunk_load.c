@@ -116,7 +116,7 @@ static bool id_is(const uint8_t *doc, size_t size, const bson_t *expected) {
   return same;
 }
 
-static bool check_documents(const mig_chunk_reader *r, const char *path, const mig_chunk *k, mig_error *err) {
+static bool check_documents(mig_chunk_reader *r, const char *path, const mig_chunk *k, mig_error *err) {
   size_t at = 0, size = 0;
   uint64_t count = 0;
   const uint8_t *doc = NULL;
@@ -128,6 +128,7 @@ static bool check_documents(const mig_chunk_reader *r, const char *path, const m
   }
   if (bad) return damaged(path, k, "a document's length does not fit", err);
   if (count != k->documents) return damaged(path, k, "it holds another number of documents", err);
+  r->last_at = (size_t)(doc - r->raw.data);
   return r->crypt || id_is(doc, size, k->last) || damaged(path, k, "its last _id is another", err);
 }
 

@@ -81,20 +81,32 @@ static bool seal(mig_packer *p, mig_packed *c, mig_error *err) {
   return true;
 }
 
-static size_t first_size(const mig_buf *raw) {
+bool mig_chunk_ids(const mig_buf *raw, size_t last_at, bson_t **first, bson_t **last, mig_error *err) {
   uint32_t length = 0;
   memcpy(&length, raw->data, sizeof length);
-  return BSON_UINT32_FROM_LE(length);
+  *first = mig_bson_id(raw->data, BSON_UINT32_FROM_LE(length));
+  *last = mig_bson_id(raw->data + last_at, raw->size - last_at);
+  if (*first && *last) return true;
+  bson_destroy(*first);
+  bson_destroy(*last);
+  *first = *last = NULL;
+  return mig_no_memory(err, "chunk");
+}
+
+/* The manifest is in the clear: of an encrypted chunk it tells no _id. */
+static bool note_ids(const mig_packer *p, mig_packed *c, mig_error *err) {
+  mig_chunk *k = &c->info;
+  if (!p->crypt) return mig_chunk_ids(&c->raw, c->last_at, &k->first, &k->last, err);
+  k->first = bson_new();
+  k->last = bson_new();
+  return true;
 }
 
 bool mig_chunk_pack(mig_packer *p, mig_packed *c, mig_error *err) {
   mig_chunk *k = &c->info;
   k->raw_bytes = c->raw.size;
   k->documents = c->documents;
-  /* the manifest is in the clear: of an encrypted chunk it tells no _id */
-  k->first = p->crypt ? bson_new() : mig_bson_id(c->raw.data, first_size(&c->raw));
-  k->last = p->crypt ? bson_new() : mig_bson_id(c->raw.data + c->last_at, c->raw.size - c->last_at);
-  if (!k->first || !k->last) return mig_no_memory(err, "chunk");
+  if (!note_ids(p, c, err)) return false;
   mig_hash_add(p->hash, c->raw.data, c->raw.size);
   mig_hash_hex(p->hash, k->raw_sha256);
   if (!compress(p, c, err) || !unpacks(p, c, err) || !seal(p, c, err)) return false;

@@ -35,8 +35,9 @@ typedef struct mig_chunk {
   uint64_t stored_bytes, raw_bytes, documents;
   char sha256[MIG_SHA256_HEX]; /* of the stored (compressed) bytes */
   char raw_sha256[MIG_SHA256_HEX];
-  bson_t *first,
-      *last; /* {"_id": ...} of the first and last document, byte for byte; {} if it has none, or encrypted */
+  /* {"_id": ...} of the first and last document, byte for byte; {} if it has none. Of an encrypted chunk the manifest
+   * does not tell them: {} until verify() has read it, then known in memory, and never written. */
+  bson_t *first, *last;
 } mig_chunk;
 
 typedef struct mig_collection_entry {

@@ -53,16 +53,22 @@ static bool put_id(mig_buf *b, const char *bson_key, const char *json_key, const
   return size > READABLE_ID_MAX_BYTES || (put(b, json_key, err) && mig_json_string(b, text, size, err));
 }
 
-static bool put_chunk(mig_buf *b, const mig_chunk *k, mig_error *err) {
+/* The manifest is in the clear: of an encrypted chunk it tells no _id, even where verify() has learnt it. */
+static bool put_ids(mig_buf *b, const mig_chunk *k, bool encrypted, mig_error *err) {
+  const bson_t none = BSON_INITIALIZER;
+  return put_id(b, ",\"firstBson\":", ",\"firstJson\":", encrypted ? &none : k->first, err) &&
+         put_id(b, ",\"lastBson\":", ",\"lastJson\":", encrypted ? &none : k->last, err);
+}
+
+static bool put_chunk(mig_buf *b, const mig_chunk *k, bool encrypted, mig_error *err) {
   return put_text(b, "{\"member\":", k->member, err) && put_number(b, ",\"offset\":", k->offset, err) &&
          put_number(b, ",\"storedBytes\":", k->stored_bytes, err) &&
          put_number(b, ",\"rawBytes\":", k->raw_bytes, err) && put_number(b, ",\"documents\":", k->documents, err) &&
          put_text(b, ",\"sha256\":", k->sha256, err) && put_text(b, ",\"rawSha256\":", k->raw_sha256, err) &&
-         put_id(b, ",\"firstBson\":", ",\"firstJson\":", k->first, err) &&
-         put_id(b, ",\"lastBson\":", ",\"lastJson\":", k->last, err) && put(b, "}", err);
+         put_ids(b, k, encrypted, err) && put(b, "}", err);
 }
 
-static bool put_collection(mig_buf *b, const mig_collection_entry *c, mig_error *err) {
+static bool put_collection(mig_buf *b, const mig_collection_entry *c, bool encrypted, mig_error *err) {
   if (!put_name(b, "{\"collection\":", c->name, err) || !put_text(b, ",\"holds\":", mig_holds_name(c->holds), err))
     return false;
   if (c->holds == MIG_HOLDS_ABSENT) return put(b, "}", err);
@@ -74,7 +80,7 @@ static bool put_collection(mig_buf *b, const mig_collection_entry *c, mig_error 
       !put(b, ",\"chunks\":[", err))
     return false;
   for (size_t i = 0; i < c->chunk_count; i++)
-    if (!put(b, i ? ",\n" : "\n", err) || !put_chunk(b, &c->chunks[i], err)) return false;
+    if (!put(b, i ? ",\n" : "\n", err) || !put_chunk(b, &c->chunks[i], encrypted, err)) return false;
   return put_text(b, "],\"metadata\":{\"member\":", c->metadata_member, err) &&
          put_number(b, ",\"offset\":", c->metadata_offset, err) &&
          put_number(b, ",\"bytes\":", c->metadata_bytes, err) && put_text(b, ",\"sha256\":", c->metadata_sha256, err) &&
@@ -128,7 +134,7 @@ bool mig_manifest_body(const mig_manifest *m, mig_buf *b, mig_error *err) {
       !put_text(b, ",\"sha256\":", m->header_sha256, err) || !put(b, "},\n\"collections\":[", err))
     return false;
   for (size_t i = 0; i < m->collection_count; i++)
-    if (!put(b, i ? ",\n" : "\n", err) || !put_collection(b, &m->collections[i], err)) return false;
+    if (!put(b, i ? ",\n" : "\n", err) || !put_collection(b, &m->collections[i], m->encryption.used, err)) return false;
   return put_number(b, "],\n\"documents\":", m->documents, err) &&
          put_number(b, ",\n\"rawBytes\":", m->raw_bytes, err) && put_text(b, ",\n\"digest\":", m->digest, err) &&
          put(b, ",\n", err);

@@ -1,9 +1,14 @@
 """kill -9 while an encrypted snapshot is taken, restored by itself, or restored by hand; and the key that is lost on the way."""
+import functools
+import json
 import os
+import subprocess
 
 import pytest
 
+from cli_support import one
 from crash_support import DDL, FAILS, KILLED, STEPS, fill
+from test_ranges import N, PUT_BACK, Finds, has_ranges, killed_in_the_load, left_over, plain
 
 DATA = ("restore_begin", "restore_displaced", "restore_batch", "restore_index", "restore_done")
 
@@ -66,3 +71,44 @@ def test_killed_while_taking_one_leaves_a_whole_one_or_none(locked, point):
         p.mig("snapshot", "verify", made, **key)
     p.mig("snapshot", "create", **key)
     assert p.partials() == []
+
+
+@pytest.fixture
+def large(locked):
+    """An encrypted snapshot of four chunks, whose manifest tells no _id. Every command has the key."""
+    p = locked
+    p.db.things.insert_many(plain())
+    p.digest_kept = p.digest("things")
+    p.mig = functools.partial(p.mig, MIG_KEY_FILE=p.key)
+    p.id = one(p.mig("snapshot", "create", "--json", "--only", "things", "--jobs", "2"), "snapshot")["snapshot"]
+    return p
+
+
+@pytest.mark.parametrize("at, jobs", [("restore_batch:2", "1"), ("restore_batch:4", "3")])
+def test_a_killed_load_of_an_encrypted_one_goes_on_by_chunks(large, at, jobs):
+    _, there = killed_in_the_load(large, at, jobs)
+    stage, = left_over(large)
+    with Finds(large.uri, stage) as proxy:
+        result = one(large.mig("restore", large.id, *PUT_BACK, "--jobs", jobs, uri=proxy.uri), "restored")
+        by_chunks = bool(proxy.bounded) and not proxy.whole
+    assert result["written"] == N - there
+    assert by_chunks == has_ranges(large)
+    assert large.digest("things") == large.digest_kept and not left_over(large)
+
+
+def test_damage_to_what_is_encrypted_is_looked_for_by_ranges_of_several_connections(large):
+    large.db.things.update_one({"_id": 50000}, {"$set": {"text": "gone"}})
+    with Finds(large.uri, "things") as proxy:
+        result = large.mig("restore", large.id, *PUT_BACK, "--jobs", "2", "--verbose", uri=proxy.uri)
+        by_chunks = bool(proxy.bounded) and not proxy.whole
+    assert one(result, "restored")["written"] == 1
+    assert by_chunks == has_ranges(large)
+    assert large.digest("things") == large.digest_kept
+    manifest = json.loads(subprocess.run(["tar", "xOf", large.store / f"{large.id}.mig.tar", "manifest.json"],
+                                         capture_output=True, text=True, check=True).stdout)
+    things, = manifest["collections"]
+    assert len(things["chunks"]) >= 4
+    for chunk in things["chunks"]:  # the empty document
+        assert chunk["firstBson"] == chunk["lastBson"] == "BQAAAAA=" and not {"firstJson", "lastJson"} & chunk.keys()
+    for told in (result, large.mig("snapshot", "show", large.id, "--json"), large.mig("snapshot", "verify", large.id, "--verbose")):
+        assert "_id" not in told.out + told.err

@@ -336,6 +336,102 @@ static void threads_seal_and_open_what_one_would(void **state) {
   rmdir(folder);
 }
 
+static char *text_of(const mig_manifest *m) {
+  mig_buf text = MIG_BUF(1u << 20);
+  mig_error err;
+  CHECK(mig_manifest_write(m, &text, &err), err);
+  char *out = mig_strdup(mig_buf_text(&text));
+  mig_buf_free(&text);
+  return out;
+}
+
+static void ids_of_encrypted_chunks_are_known_once_verified_and_never_written(void **state) {
+  char folder[] = "/tmp/mig-crypt-XXXXXX", *paths[2];
+  mig_store *store = NULL;
+  mig_archive *clear = NULL, *locked = NULL;
+  mig_error err;
+  size_t chunks = 0;
+  mig_key *key = passphrase("correct horse");
+  (void)state;
+  assert_non_null(mkdtemp(folder));
+  CHECK(mig_store_open(folder, true, &store, &err), err);
+  CHECK(fixture_archive(store, "clear", 700, &paths[0], &err), err);
+  CHECK(mig_store_use_key(store, key, &err), err);
+  CHECK(fixture_archive(store, "locked", 700, &paths[1], &err), err);
+  CHECK(mig_archive_open(paths[0], &clear, &err), err);
+  CHECK(mig_archive_open_with(paths[1], key, &locked, &err), err);
+  const mig_manifest *a = mig_archive_contents(clear), *b = mig_archive_contents(locked);
+  char *told = text_of(b);
+  for (int verified = 0; verified < 2; verified++) {
+    for (size_t c = 0; c < b->collection_count; c++) {
+      assert_int_equal(a->collections[c].chunk_count, b->collections[c].chunk_count);
+      for (size_t i = 0; i < b->collections[c].chunk_count; i++, chunks++) {
+        const mig_chunk *open = &a->collections[c].chunks[i], *sealed = &b->collections[c].chunks[i];
+        assert_int_equal(mig_bson_same(sealed->first, open->first), verified || bson_empty(open->first));
+        assert_int_equal(mig_bson_same(sealed->last, open->last), verified || bson_empty(open->last));
+      }
+    }
+    char *again = text_of(b);
+    assert_string_equal(again, told);
+    mig_free(again);
+    CHECK(mig_archive_verify(locked, NULL, &err), err);
+  }
+  assert_true(chunks > 6);
+  mig_free(told);
+  mig_archive_free(clear);
+  mig_archive_free(locked);
+  for (int i = 0; i < 2; i++) {
+    unlink(paths[i]);
+    mig_free(paths[i]);
+  }
+  mig_store_close(store);
+  mig_key_free(key);
+  rmdir(folder);
+}
+
+/* An _id may have megabytes, and there may be many chunks: what is kept of them has a bound. */
+static void ids_that_take_too_much_memory_are_not_kept(void **state) {
+  enum { ID_BYTES = 1 << 20, DOCUMENTS = 20 };
+  char folder[] = "/tmp/mig-crypt-XXXXXX", *path = NULL, sum[MIG_SHA256_HEX], *text = mig_alloc(ID_BYTES + 1);
+  mig_store *store = NULL;
+  mig_archive_writer *w = NULL;
+  mig_archive *a = NULL;
+  mig_error err;
+  uint64_t bytes = 0, kept = 0;
+  const mig_archive_options options = {.chunk_bytes = 4000, .jobs = 2};
+  bson_t *info = fixture_info("c", "collection", false), *indexes = fixture_indexes();
+  mig_key *key = passphrase("correct horse");
+  (void)state;
+  assert_non_null(mkdtemp(folder));
+  CHECK(mig_store_open(folder, true, &store, &err) && mig_store_use_key(store, key, &err), err);
+  CHECK(mig_archive_begin(store, fixture_manifest("long"), &options, &w, &err), err);
+  CHECK(mig_archive_collection(w, "c", MIG_HOLDS_DOCUMENTS, info, indexes, &err), err);
+  for (int n = 0; n < DOCUMENTS; n++) {
+    bson_t *doc = bson_new();
+    memset(text, 'a' + n, ID_BYTES);
+    BSON_APPEND_UTF8(doc, "_id", text);
+    CHECK(mig_archive_document(w, bson_get_data(doc), doc->len, &err), err);
+    bson_destroy(doc);
+  }
+  CHECK(mig_archive_collection_end(w, &err) && mig_archive_finish(w, &path, sum, &bytes, &err), err);
+  CHECK(mig_archive_open_with(path, key, &a, &err) && mig_archive_verify(a, NULL, &err), err);
+  const mig_collection_entry *c = &mig_archive_contents(a)->collections[0];
+  assert_int_equal(c->chunk_count, DOCUMENTS);
+  for (size_t i = 0; i < c->chunk_count; i++)
+    if (!bson_empty(c->chunks[i].first)) kept += c->chunks[i].first->len + c->chunks[i].last->len;
+  assert_true(kept > 10u << 20 && kept <= 16u << 20);
+  mig_archive_writer_free(w);
+  mig_archive_free(a);
+  unlink(path);
+  mig_free(path);
+  mig_free(text);
+  bson_destroy(info);
+  bson_destroy(indexes);
+  mig_store_close(store);
+  mig_key_free(key);
+  rmdir(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sealed_chunks_open_only_in_their_place),
@@ -346,6 +442,8 @@ int main(void) {
       cmocka_unit_test(encrypted_archives_are_read_for_ever),
       cmocka_unit_test(every_changed_byte_is_refused_as_damage),
       cmocka_unit_test(threads_seal_and_open_what_one_would),
+      cmocka_unit_test(ids_of_encrypted_chunks_are_known_once_verified_and_never_written),
+      cmocka_unit_test(ids_that_take_too_much_memory_are_not_kept),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
