@@ -8,11 +8,12 @@
  * every stored and raw hash, every document's structure, all counts, and the sum of the whole file; done again on the
  * same archive it reads nothing as long as the file was not touched since the first time. Restore verifies before its
  * first write. Documents are only read after verify(), and are hashed again as they are read (the file may change
- * meanwhile). The file is held open: renaming or removing it meanwhile does no harm. Ownership: the manifest and the
- * path are borrowed from the archive; cursors are closed before it is freed. Trust: none. Sizes are claims, names never
- * become paths, a frame may not grow past its raw_bytes. Errors: MIG_E_ARCHIVE names file and member; MIG_E_STORE when
- * the file cannot be opened or read. Memory: the manifest and one chunk (one more for each cursor).   Threads: one
- * archive, one thread; but see range().
+ * meanwhile). Of an encrypted archive it is verify() that finds the first and last _id of each chunk. The file is held
+ * open: renaming or removing it meanwhile does no harm. Ownership: the manifest and the path are borrowed from the
+ * archive; cursors are closed before it is freed. Trust: none. Sizes are claims, names never become paths, a frame may
+ * not grow past its raw_bytes. Errors: MIG_E_ARCHIVE names file and member; MIG_E_STORE when the file cannot be opened
+ * or read. Memory: the manifest and one chunk (one more for each cursor).   Threads: one archive, one thread; but see
+ * range().
  */
 #ifndef MIG_BACKUP_ARCHIVE_READ_H
 #define MIG_BACKUP_ARCHIVE_READ_H

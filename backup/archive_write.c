@@ -5,6 +5,7 @@
 #include "backup/archive_internal.h"
 #include "backup/chunk_line.h"
 #include "backup/manifest_internal.h"
+#include "backup/sign.h"
 #include "backup/tar_out.h"
 #include "base/crash.h"
 
@@ -12,6 +13,7 @@
 #define DEFAULT_LEVEL       3
 
 struct mig_archive_writer {
+  mig_store *store;
   mig_manifest *manifest;
   mig_sink *sink;
   mig_tar_out *tar;
@@ -20,6 +22,7 @@ struct mig_archive_writer {
   mig_crypt *crypt;       /* NULL: in the clear */
   mig_collection_entry *current; /* the open collection: the manifest's last entry; NULL between collections */
   uint64_t documents;            /* given for it */
+  bool sign_later;
 };
 
 static bool write_member(mig_archive_writer *w, const char *name, const void *data, size_t size, uint64_t *offset,
@@ -98,7 +101,9 @@ bool mig_archive_begin(mig_store *store, mig_manifest *manifest, const mig_archi
     mig_manifest_free(manifest);
     return mig_no_memory(err, "archive");
   }
+  w->store = store;
   w->manifest = manifest;
+  w->sign_later = options && options->sign_later;
   if (!manifest->id || !manifest->database) {
     mig_fail(err, MIG_E_FAILED, "a snapshot needs an id and the database's name");
     goto done;
@@ -221,6 +226,22 @@ static bool read_back(mig_archive_writer *w, char sha256[static MIG_SHA256_HEX],
   return ok;
 }
 
+bool mig_archive_sign(const mig_archive_writer *w, const char *path, mig_error *err) {
+  const mig_sign_key *key = mig_store_sign_key(w->store);
+  return !key || mig_sign_manifest(key, w->manifest, path, err) ||
+         mig_fail_at(err, "the new snapshot could not be signed");
+}
+
+/* One without the signature that was asked for is taken away again: each further try would leave one more. */
+static bool sign_or_remove(const mig_archive_writer *w, char **path, mig_error *err) {
+  mig_error ignored;
+  if (w->sign_later || mig_archive_sign(w, *path, err)) return true;
+  mig_store_remove(w->store, *path, &ignored);
+  mig_free(*path);
+  *path = NULL;
+  return false;
+}
+
 bool mig_archive_finish(mig_archive_writer *w, char **path, char sha256[static MIG_SHA256_HEX], uint64_t *bytes,
                         mig_error *err) {
   *path = NULL;
@@ -231,7 +252,7 @@ bool mig_archive_finish(mig_archive_writer *w, char **path, char sha256[static M
   mig_crash_point(MIG_CRASH_SNAPSHOT_SYNCED);
   if (!mig_sink_publish(w->sink, NULL, path, err)) return false;
   mig_crash_point(MIG_CRASH_SNAPSHOT_PUBLISHED);
-  return true;
+  return sign_or_remove(w, path, err);
 }
 
 void mig_archive_writer_free(mig_archive_writer *w) {

@@ -4,7 +4,8 @@
  *     begin --> { collection --> document* --> collection_end }* --> finish --> free
  *
  * The promise: once finish() returns true the archive is durable, was read back and hashed, and has its final name
- * (sink.h). Anything else leaves nothing with a final name behind; free() removes what was written.
+ * (sink.h), and its signature beside it, where the store has a key for that (sign.h). Anything else leaves nothing with
+ * a final name behind; free() removes what was written. Killed in between, it leaves a whole archive without signature.
  * Errors: MIG_E_STORE when writing fails (path, cause); after an error only free() may follow.
  * Ownership: begin() takes the manifest over, also when it fails. info and indexes are copied.
  * Memory: jobs + 2 chunks, raw and compressed, at most MIG_ARCHIVE_MEMORY of raw bytes unless one document is larger.
@@ -26,6 +27,7 @@ typedef struct mig_archive_options {
   uint32_t chunk_bytes; /* 0: 4 MiB raw; at most MIG_CHUNK_MAX_BYTES */
   int level;            /* zstd; 0: 3 */
   unsigned jobs;        /* threads that compress; 0: see mig_jobs (pipeline.h) */
+  bool sign_later;      /* finish() leaves the signature to mig_archive_sign() */
 } mig_archive_options;
 
 /* manifest: its id, tool, reason, database, created_unix_ms, migration and direction are written into the header, so
@@ -40,6 +42,8 @@ bool mig_archive_collection_end(mig_archive_writer *w, mig_error *err);
 /* path (free with mig_free), sha256 of the whole file and its length. */
 bool mig_archive_finish(mig_archive_writer *w, char **path, char sha256[static MIG_SHA256_HEX], uint64_t *bytes,
                         mig_error *err);
+/* Of the finished archive at `path`, with the store's key; nothing where it has none. finish() does it by itself. */
+bool mig_archive_sign(const mig_archive_writer *w, const char *path, mig_error *err);
 mig_manifest *mig_archive_manifest(mig_archive_writer *w); /* borrowed; to set consistency before finish */
 void mig_archive_writer_free(mig_archive_writer *w);
 

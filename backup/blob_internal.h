@@ -50,7 +50,8 @@ struct mig_store {
   const mig_store_kind *kind;
   char *name;
   const char *spool_folder;
-  mig_key *key; /* the base's own, as the name is */
+  mig_key *key; /* the base's own, as the name is, and the next */
+  mig_sign_key *sign_key;
 };
 
 /* Whether the name of a file is that of a finished snapshot; *id (free with mig_free) is what stands in front. */

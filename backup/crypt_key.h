@@ -1,5 +1,5 @@
 /*
- * crypt_key.h - the inside of a key, and files that hold secrets; for the files crypt*.c and sign.c only
+ * crypt_key.h - the inside of a key, and files that hold secrets; for the files crypt*.c and sign_key.c only
  */
 #ifndef MIG_BACKUP_CRYPT_KEY_H
 #define MIG_BACKUP_CRYPT_KEY_H

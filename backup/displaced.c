@@ -76,7 +76,7 @@ static bool begin_archive(mig_displaced *d, mig_error *err) {
   if (!mig_store_new_id("displaced", &d->id, err)) return false;
   mig_manifest *manifest = new_manifest(d, d->id);
   if (!manifest) return mig_no_memory(err, "the displaced archive");
-  const mig_archive_options options = {0};
+  const mig_archive_options options = {.sign_later = true};
   return mig_archive_begin(d->store, manifest, &options, &d->writer, err);
 }
 
@@ -109,12 +109,20 @@ bool mig_displaced_add(mig_displaced *d, const bson_t *doc, mig_error *err) {
   return mig_archive_document(d->writer, bson_get_data(doc), doc->len, err);
 }
 
+/* A restore does not fail for the want of a signature: what it puts back is worth more. */
+static void sign(const mig_displaced *d) {
+  mig_error why;
+  if (!mig_archive_sign(d->writer, d->path, &why))
+    mig_say(d->work->observer, MIG_WARNING, "%s: %s", why.what, mig_error_why(&why));
+}
+
 bool mig_displaced_finish(mig_displaced *d, mig_error *err) {
   char sha256[MIG_SHA256_HEX];
   uint64_t bytes = 0;
   if (!end_collection(d, err)) return false;
   if (!d->writer) return true;
   const bool ok = mig_archive_finish(d->writer, &d->path, sha256, &bytes, err);
+  if (ok) sign(d);
   mig_archive_writer_free(d->writer);
   d->writer = NULL;
   return ok && mig_archive_open_with(d->path, mig_store_key(d->store), &d->archive, err) &&

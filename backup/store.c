@@ -26,6 +26,7 @@ bool mig_store_open(const char *place, bool create, mig_store **out, mig_error *
 void mig_store_close(mig_store *s) {
   if (!s) return;
   mig_key_free(s->key);
+  mig_sign_key_free(s->sign_key);
   char *name = s->name;
   s->kind->close(s);
   mig_free(name);
@@ -39,6 +40,16 @@ bool mig_store_use_key(mig_store *s, const mig_key *key, mig_error *err) {
 
 const mig_key *mig_store_key(const mig_store *s) {
   return s->key;
+}
+
+bool mig_store_use_sign_key(mig_store *s, const mig_sign_key *key, mig_error *err) {
+  mig_sign_key_free(s->sign_key);
+  s->sign_key = mig_sign_key_copy(key);
+  return !key || s->sign_key || mig_no_memory(err, "key");
+}
+
+const mig_sign_key *mig_store_sign_key(const mig_store *s) {
+  return s->sign_key;
 }
 
 bool mig_store_exists(const char *place) {

@@ -13,6 +13,7 @@
 #define MIG_BACKUP_STORE_H
 
 #include "backup/crypt.h"
+#include "backup/sign_key.h"
 #include "backup/sink.h"
 #include "base/fs.h"
 
@@ -32,7 +33,10 @@ void mig_store_close(mig_store *s);
 /* From now on new archives are encrypted with this key (copied; NULL: in the clear again). */
 bool mig_store_use_key(mig_store *s, const mig_key *key, mig_error *err);
 const mig_key *mig_store_key(const mig_store *s); /* NULL: none */
-bool mig_store_exists(const char *place);         /* false: there is nothing to open without `create` */
+/* From now on new archives are signed with this one (copied; NULL: they are not). */
+bool mig_store_use_sign_key(mig_store *s, const mig_sign_key *key, mig_error *err);
+const mig_sign_key *mig_store_sign_key(const mig_store *s); /* NULL: none */
+bool mig_store_exists(const char *place);                   /* false: there is nothing to open without `create` */
 const char *mig_store_name(const mig_store *s);
 const char *mig_store_spool_folder(const mig_store *s); /* for large temporary files */
 /* "20261121T071500Z-<migration>-<6 hex>"; label is cut and reduced to [A-Za-z0-9_.-]. Free with mig_free. */

@@ -1,10 +1,12 @@
-/* Removing: what is not wanted any more, and what a killed writer left. A writer holds a lock on its .partial from the
- * moment it is made until it has its final name; a .partial that nobody holds is nobody's. */
+/* Removing: what is not wanted any more, and what a killed writer left (a signature, too, is first written beside). A
+ * writer holds a lock on its .partial from the moment it is made until it has its final name; a .partial that nobody
+ * holds is nobody's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "backup/sign.h"
@@ -19,19 +21,33 @@ static void sweep_one(const char *path) {
   close(fd);
 }
 
+/* What mig_fs_write_atomic was writing: ID.mig.tar.sig.<random>.tmp. It takes a moment: an hour later nobody does. */
+#define ABANDONED_S 3600
+
+static bool ends_with(const char *name, const char *suffix) {
+  const size_t n = strlen(name), m = strlen(suffix);
+  return n > m && strcmp(name + n - m, suffix) == 0;
+}
+
+static void sweep_signature(const char *path) {
+  struct stat st;
+  if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_mtime < time(NULL) - ABANDONED_S) unlink(path);
+}
+
 bool mig_store_folder_sweep(const mig_store *s, mig_error *err) {
-  const size_t suffix = strlen(MIG_STORE_PARTIAL);
   char **names = NULL;
   size_t count = 0;
   bool ok = mig_fs_list(s->name, &names, &count, err);
   for (size_t i = 0; ok && i < count; i++) {
-    size_t n = strlen(names[i]);
-    if (n <= suffix || strcmp(names[i] + n - suffix, MIG_STORE_PARTIAL) != 0) continue;
+    const bool partial = ends_with(names[i], MIG_STORE_PARTIAL);
+    if (!partial && !(ends_with(names[i], ".tmp") && strstr(names[i], MIG_STORE_SUFFIX MIG_SIGN_SUFFIX "."))) continue;
     char *path = mig_fs_join(s->name, names[i]);
     if (!path)
       ok = mig_no_memory(err, "store");
-    else
+    else if (partial)
       sweep_one(path);
+    else
+      sweep_signature(path);
     mig_free(path);
   }
   mig_fs_names_free(names, count);

@@ -89,6 +89,7 @@ typedef struct mig_settings {
   const char *const *metadata; /* "key=value", NULL-terminated: recorded beside the file's own; may be NULL */
   const char *key_file;        /* new snapshots are encrypted with it, encrypted ones read; NULL: none */
   const char *passphrase_file; /* the same by a passphrase, the file's first line; not both */
+  const char *sign_key_file;   /* private key (Ed25519, PEM): new snapshots are signed with it; NULL: they are not */
   int64_t lease_ttl_ms;        /* 0: 30 minutes */
   int64_t txn_max_documents;   /* 0: 10000; more than that and `auto` runs without a transaction */
   unsigned jobs;               /* threads and connections of snapshots and restores; 0: one a processor, at most 4 */

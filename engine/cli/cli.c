@@ -89,6 +89,7 @@ static void release(mig_cli *cli) {
   mig_free(cli->metrics_file);
   mig_free(cli->key_file);
   mig_free(cli->passphrase_file);
+  mig_free(cli->sign_key_file);
   for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
     mig_free(hidden[i].value);
     hidden[i].value = NULL;

@@ -35,6 +35,7 @@ struct mig_cli {
   bson_t *config;                                              /* mig.json; NULL when there is none */
   char *uri, *db, *dir, *store, *by, *log_file, *metrics_file; /* settled: flag > environment > mig.json > default */
   char *key_file, *passphrase_file;                            /* the same; at most one of them */
+  char *sign_key_file;                                         /* the same */
   mig_key *key;                                                /* once mig_cli_key() has read it or asked for it */
   bool json, quiet, verbose, color, progress_shown, terminal;
   int64_t progress_ms;
@@ -79,8 +80,9 @@ void mig_cli_metrics(mig_cli *cli, mig_engine *e);
 /* Fills *out with the settled settings, as mig_cli_open does; they point into cli. */
 bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err);
 char *mig_cli_from_config(const mig_cli *cli, const char *key, bool is_path); /* mig.json's; free with mig_free */
-/* key.c: which key is for snapshots; and the key itself, from its file or by asking on the terminal (once). */
-bool mig_cli_settle_key(mig_cli *cli, mig_error *err);
+/* key.c: which keys are for snapshots; and that of encryption itself, from its file or by asking on the terminal
+ * (once). */
+bool mig_cli_settle_keys(mig_cli *cli, mig_error *err);
 bool mig_cli_nobody_there(const mig_cli *cli, mig_error *err); /* refuses --passphrase, for services */
 bool mig_cli_key(mig_cli *cli, mig_error *err);                /* cli->key stays NULL when none is set */
 /* Opens the engine with the settled settings. */

@@ -98,6 +98,17 @@ static void check_key(mig_cli *cli, mig_engine *e, int *bad) {
   }
 }
 
+static void check_sign_key(mig_cli *cli, mig_engine *e, int *bad) {
+  mig_error err = {0};
+  if (!mig_engine_sign_key(e, &err)) {
+    line_of(cli, "signatures", "bad", err.what);
+    (*bad)++;
+  } else {
+    line_of(cli, "signatures", e->sign_key ? "ok" : "no",
+            e->sign_key ? "new snapshots are signed" : "new snapshots are not signed");
+  }
+}
+
 /* Tries everything anew: a kept table may be from before an upgrade or a change of rights. */
 static bool check_server(mig_cli *cli, mig_engine *e, mig_error *err) {
   char note[240];
@@ -117,6 +128,7 @@ bool cmd_doctor(mig_cli *cli, mig_error *err) {
   if (ok) {
     check_store(cli, &bad);
     check_key(cli, e, &bad);
+    check_sign_key(cli, e, &bad);
     check_files(cli, e, &bad);
   }
   mig_close(e);

@@ -33,17 +33,21 @@ bool cmd_snapshot_import(mig_cli *cli, mig_error *err) {
   const mig_observer observer = cli_observer(cli);
   mig_work w = {.observer = &observer, .checkpoint = cli_checkpoint};
   mig_store *store = NULL;
+  mig_sign_key *sign_key = NULL;
   mig_snapshot_info info = {0};
   const mig_dump_import_options o = {.path = cli->args[0], .database = cli->db, .only = cli->only};
   mig_cli_catch_signals();
-  bool ok = mig_cli_key(cli, err) && mig_store_open(cli->store, true, &store, err) &&
-            mig_store_use_key(store, cli->key, err) && mig_store_sweep(store, err) &&
+  bool ok = mig_cli_key(cli, err) &&
+            (!cli->sign_key_file || mig_sign_key_from_file(cli->sign_key_file, &sign_key, err)) &&
+            mig_store_open(cli->store, true, &store, err) && mig_store_use_key(store, cli->key, err) &&
+            mig_store_use_sign_key(store, sign_key, err) && mig_store_sweep(store, err) &&
             mig_dump_import(&w, store, &o, &info, err);
   if (ok) cli_show_taken(cli, &info);
   if (!ok && err && err->code == MIG_E_INPUT && !err->hint[0])
     mig_hint(err, "see to the dump, or name the other collections with --only");
   if (!ok && err && err->code == MIG_E_INPUT && !err->why[0]) mig_why(err, "this is not as mongodump writes it");
   mig_snapshot_info_clear(&info);
+  mig_sign_key_free(sign_key);
   mig_store_close(store);
   return ok;
 }

@@ -27,7 +27,7 @@ const mig_command mig_commands[] = {
      OPT_BIT(STATUS) | OPT_BIT(DIRECTION) | OPT_BIT(SINCE) | OPT_BIT(LIMIT) | OPT_BIT(PAGE)},
     {"snapshot create", cmd_snapshot_create, "[-]",
      "copy the database (or --only some collections) into the store, or to standard output (-)", 0, 1,
-     OPT_BIT(ONLY) | OPT_BIT(SIGN_KEY) | OPT_BIT(JOBS)},
+     OPT_BIT(ONLY) | OPT_BIT(JOBS)},
     {"snapshot list", cmd_snapshot_list, "", "the snapshots in the store", 0, 0, 0},
     {"snapshot show", cmd_snapshot_show, "SNAPSHOT", "what a snapshot holds", 1, 1, 0},
     {"snapshot verify", cmd_snapshot_verify, "SNAPSHOT...", "check every hash and document; exit 6 if one is damaged",

@@ -11,20 +11,10 @@
 
 #define MOST_LEASE_MINUTES (366 * 24 * 60)
 
-static const char *const keys[] = {"uri",
-                                   "db",
-                                   "dir",
-                                   "store",
-                                   "by",
-                                   "keyFile",
-                                   "passphraseFile",
-                                   "logFile",
-                                   "metricsFile",
-                                   "txnMaxDocuments",
-                                   "leaseMinutes",
-                                   "logMaxMiB",
-                                   "jobs",
-                                   NULL};
+static const char *const keys[] = {
+    "uri",     "db",      "dir",         "store",           "by",           "keyFile",   "passphraseFile",
+    "signKey", "logFile", "metricsFile", "txnMaxDocuments", "leaseMinutes", "logMaxMiB", "jobs",
+    NULL};
 
 static bool is_number(const char *key) {
   return strcmp(key, "txnMaxDocuments") == 0 || strcmp(key, "leaseMinutes") == 0 || strcmp(key, "logMaxMiB") == 0 ||
@@ -58,8 +48,8 @@ static bool known_keys(const char *path, const bson_t *config, mig_error *err) {
     const char *near = mig_name_nearest(key, keys);
     mig_fail(err, MIG_E_USAGE, "%s: unknown setting \"%s\"", path, key);
     return near ? mig_hint(err, "did you mean \"%s\"?", near)
-                : mig_hint(err, "known: uri db dir store by keyFile passphraseFile logFile metricsFile txnMaxDocuments "
-                                "leaseMinutes logMaxMiB jobs");
+                : mig_hint(err, "known: uri db dir store by keyFile passphraseFile signKey logFile metricsFile "
+                                "txnMaxDocuments leaseMinutes logMaxMiB jobs");
   }
   return true;
 }
@@ -120,7 +110,7 @@ bool mig_cli_settle(mig_cli *cli, mig_error *err) {
   cli->by = settle_one(cli, OPT_BY, "MIG_BY", "by", false, NULL);
   cli->log_file = settle_one(cli, OPT_LOG_FILE, "MIG_LOG_FILE", "logFile", true, "migration-execution.log");
   cli->metrics_file = settle_one(cli, OPT_METRICS_FILE, "MIG_METRICS_FILE", "metricsFile", true, NULL);
-  return ((cli->dir && cli->store && cli->log_file) || mig_no_memory(err, "settings")) && mig_cli_settle_key(cli, err);
+  return ((cli->dir && cli->store && cli->log_file) || mig_no_memory(err, "settings")) && mig_cli_settle_keys(cli, err);
 }
 
 /* name: how the user calls it. */
@@ -171,6 +161,7 @@ bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err) {
                         .by = cli->by,
                         .key_file = cli->key_file,
                         .passphrase_file = cli->passphrase_file,
+                        .sign_key_file = cli->sign_key_file,
                         .metadata = cli->meta,
                         .txn_max_documents = txn,
                         .lease_ttl_ms = minutes * 60000,

@@ -84,7 +84,7 @@ static const char *variable(const char *name) {
 }
 
 /* What stands nearer (option, environment, mig.json) takes the place of all that stands farther. */
-bool mig_cli_settle_key(mig_cli *cli, mig_error *err) {
+static bool settle_key(mig_cli *cli, mig_error *err) {
   const char *file = cli->opt[OPT_KEY_FILE], *words = cli->opt[OPT_PASSPHRASE_FILE];
   const bool asks = cli->opt[OPT_PASSPHRASE] != NULL;
   if ((file != NULL) + (words != NULL) + asks > 1) return too_many(err);
@@ -99,6 +99,12 @@ bool mig_cli_settle_key(mig_cli *cli, mig_error *err) {
   cli->passphrase_file = given ? mig_strdup(words) : mig_cli_from_config(cli, "passphraseFile", true);
   if (given && !cli->key_file && !cli->passphrase_file) return mig_no_memory(err, "settings");
   return !(cli->key_file && cli->passphrase_file) || too_many(err);
+}
+
+bool mig_cli_settle_keys(mig_cli *cli, mig_error *err) {
+  const char *signs = cli->opt[OPT_SIGN_KEY] ? cli->opt[OPT_SIGN_KEY] : variable("MIG_SIGN_KEY_FILE");
+  cli->sign_key_file = signs ? mig_strdup(signs) : mig_cli_from_config(cli, "signKey", true);
+  return (!signs || cli->sign_key_file || mig_no_memory(err, "settings")) && settle_key(cli, err);
 }
 
 bool mig_cli_nobody_there(const mig_cli *cli, mig_error *err) {

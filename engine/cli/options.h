@@ -21,6 +21,7 @@
   X(KEY_FILE, "key-file", "FILE", "encrypts new snapshots and reads encrypted ones (MIG_KEY_FILE)")                    \
   X(PASSPHRASE_FILE, "passphrase-file", "FILE", "the same by the passphrase in its first line (MIG_PASSPHRASE_FILE)")  \
   X(PASSPHRASE, "passphrase", NULL, "the same by a passphrase, asked for on the terminal")                             \
+  X(SIGN_KEY, "sign-key", "FILE", "signs new snapshots with this private key, Ed25519 in PEM (MIG_SIGN_KEY_FILE)")     \
   X(VERSION, "version", NULL, "the version")                                                                           \
   X(TO, "to", "NAME", "up to (down: back to) this migration or version")                                               \
   X(STEPS, "steps", "N", "at most N migrations")                                                                       \
@@ -58,7 +59,6 @@
   X(AS, "as", "DB.COLL=DB.COLL", "put this collection beside the original, under a new name; may be repeated")         \
   X(REPLACE, "replace", NULL, "with --as: also where a collection of that name is there")                              \
   X(NO_INDEXES, "no-indexes", NULL, "leave indexes as they are, build none")                                           \
-  X(SIGN_KEY, "sign-key", "FILE", "also sign it with this private key (Ed25519, PEM)")                                 \
   X(SIGNER, "signer", "FILE", "it must be signed by the holder of this public key (Ed25519, PEM)")                     \
   X(DOCUMENTS, "documents", NULL, "show each document that differs, in both forms")                                    \
   X(STRICT, "strict", NULL, "warnings count, too")                                                                     \

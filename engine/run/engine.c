@@ -22,8 +22,9 @@ static bool copy_settings(const mig_settings *in, mig_settings *out, mig_error *
   out->log_file = mig_strdup(in->log_file);
   out->key_file = mig_strdup(in->key_file);
   out->passphrase_file = mig_strdup(in->passphrase_file);
+  out->sign_key_file = mig_strdup(in->sign_key_file);
   if ((in->log_file && !out->log_file) || (in->key_file && !out->key_file) ||
-      (in->passphrase_file && !out->passphrase_file))
+      (in->passphrase_file && !out->passphrase_file) || (in->sign_key_file && !out->sign_key_file))
     return mig_no_memory(err, "settings");
   if (in->key_file && in->passphrase_file)
     return mig_fail(err, MIG_E_USAGE, "either a key file or a passphrase, not both");
@@ -101,6 +102,15 @@ bool mig_engine_key(mig_engine *e, mig_error *err) {
   return e->key || mig_settings_key(&e->settings, &e->key, err);
 }
 
+bool mig_engine_sign_key(mig_engine *e, mig_error *err) {
+  return e->sign_key || !e->settings.sign_key_file ||
+         mig_sign_key_from_file(e->settings.sign_key_file, &e->sign_key, err);
+}
+
+bool mig_engine_keys(mig_engine *e, mig_error *err) {
+  return mig_engine_key(e, err) && mig_engine_sign_key(e, err);
+}
+
 bool mig_engine_use_key(mig_engine *e, const mig_key *key, mig_error *err) {
   mig_key_free(e->key);
   e->key = mig_key_copy(key);
@@ -142,6 +152,7 @@ void mig_close(mig_engine *e) {
   mig_folder_free(e->folder);
   mig_store_close(e->store);
   mig_key_free(e->key);
+  mig_sign_key_free(e->sign_key);
   mig_db_close(e->db);
   if (e->metadata) bson_destroy(e->metadata);
   mig_free((char *)(uintptr_t)e->settings.migrations);
@@ -150,6 +161,7 @@ void mig_close(mig_engine *e) {
   mig_free((char *)(uintptr_t)e->settings.log_file);
   mig_free((char *)(uintptr_t)e->settings.key_file);
   mig_free((char *)(uintptr_t)e->settings.passphrase_file);
+  mig_free((char *)(uintptr_t)e->settings.sign_key_file);
   mig_free(e);
 }
 
@@ -168,9 +180,9 @@ void mig_engine_forget_folder(mig_engine *e) {
 
 bool mig_engine_store(mig_engine *e, mig_error *err) {
   if (e->store) return true;
-  if (!mig_engine_key(e, err)) return false; /* nothing is written in the clear because its key is not there */
+  if (!mig_engine_keys(e, err)) return false; /* nothing is written in the clear because its key is not there */
   return mig_store_open(e->settings.store, true, &e->store, err) && mig_store_use_key(e->store, e->key, err) &&
-         mig_store_sweep(e->store, err);
+         mig_store_use_sign_key(e->store, e->sign_key, err) && mig_store_sweep(e->store, err);
 }
 
 /* A ledger that came from elsewhere (a snapshot restored into a new database) has tokens that this database has not

@@ -21,7 +21,8 @@ struct mig_engine {
   mig_db *db;
   mig_caps caps;
   mig_store *store;
-  mig_key *key; /* for snapshots, once it was read; NULL: they are in the clear */
+  mig_key *key;           /* for snapshots, once it was read; NULL: they are in the clear */
+  mig_sign_key *sign_key; /* the same; NULL: they are not signed */
   mig_folder *folder;
   mig_lease *lease;
   mig_work work;
@@ -39,9 +40,11 @@ void mig_engine_unlock(mig_engine *e);
 /* The file's metadata (m may be NULL) with that of the settings on top; for bson_destroy. */
 bson_t *mig_engine_metadata(const mig_engine *e, const mig_migration *m);
 void mig_engine_services(mig_engine *e, mig_services *out); /* services.c */
-/* Reads the key that the settings name, once. Whatever will write or read the documents of a snapshot begins with it:
- * before the lease, so that a key that is not there is found out while nothing has changed. */
-bool mig_engine_key(mig_engine *e, mig_error *err);
+/* Reads the keys that the settings name, each once. Whatever will write or read the documents of a snapshot begins with
+ * it: before the lease, so that a key that is not there is found out while nothing has changed. */
+bool mig_engine_keys(mig_engine *e, mig_error *err);
+bool mig_engine_key(mig_engine *e, mig_error *err);      /* just that of encryption */
+bool mig_engine_sign_key(mig_engine *e, mig_error *err); /* just that of signatures */
 bool mig_settings_key(const mig_settings *s, mig_key **out,
                       mig_error *err);                                      /* the same without an engine; NULL: none */
 bool mig_engine_use_key(mig_engine *e, const mig_key *key, mig_error *err); /* instead; before the store is opened */

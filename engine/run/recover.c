@@ -128,7 +128,7 @@ bool mig_recover_locked(mig_engine *e, const mig_listener *listener, int64_t *se
 bool mig_recover(mig_engine *e, const mig_listener *listener, int64_t *settled, mig_error *err) {
   if (settled) *settled = 0;
   bool ok =
-      mig_engine_key(e, err) && mig_engine_lock(e, "recover", err) && mig_recover_locked(e, listener, settled, err);
+      mig_engine_keys(e, err) && mig_engine_lock(e, "recover", err) && mig_recover_locked(e, listener, settled, err);
   mig_engine_unlock(e);
   return ok;
 }

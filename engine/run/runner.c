@@ -100,10 +100,10 @@ static bool run_locked(batch_run *r, int64_t *ran, mig_error *err) {
 }
 
 /* A plan needs no key; the run will. */
-static void warn_of_key(mig_engine *e) {
+static void warn_of_keys(mig_engine *e) {
   mig_error why;
-  if (!mig_engine_key(e, &why))
-    mig_say(mig_engine_observer(e), MIG_WARNING, "the run would be refused: %s: %s", why.what, why.why);
+  if (!mig_engine_keys(e, &why))
+    mig_say(mig_engine_observer(e), MIG_WARNING, "the run would be refused: %s: %s", why.what, mig_error_why(&why));
 }
 
 /* `then` is what is done under the same lease afterwards; NULL: nothing. */
@@ -116,10 +116,10 @@ static bool run_batch(batch_run *r, bool dry_run, bool (*then)(batch_run *r, int
   bool ok = mig_engine_folder(r->e, err) && choose(r, err) && unfinished(r, &waits, err);
   if (ok && waits && (dry_run || r->direction == MIG_DOWN)) ok = mig_engine_refuse_unfinished(r->e, true, err);
   if (ok && dry_run) {
-    warn_of_key(r->e);
+    warn_of_keys(r->e);
     ok = mig_forecast_run(r->e, r->direction, r->choices, r->count, r->listener, err);
   } else if (ok && (r->count > 0 || waits)) {
-    ok = mig_engine_key(r->e, err) && mig_engine_lock(r->e, then ? "redo" : mig_direction_name(r->direction), err) &&
+    ok = mig_engine_keys(r->e, err) && mig_engine_lock(r->e, then ? "redo" : mig_direction_name(r->direction), err) &&
          choose(r, err) && run_locked(r, ran, err) && (!then || then(r, ran, err));
     mig_engine_unlock(r->e);
   }

@@ -11,17 +11,19 @@
 
 static int write_encrypted(mig_store *store, char **argv) {
   mig_key *keys[2] = {NULL, NULL};
+  mig_sign_key *signer = NULL;
   mig_error err = {0};
   char *path = NULL;
-  bool ok = mig_key_from_file(argv[2], &keys[0], &err) && mig_key_from_passphrase_file(argv[3], &keys[1], &err);
+  bool ok = mig_sign_key_from_file(argv[4], &signer, &err) && mig_store_use_sign_key(store, signer, &err) &&
+            mig_key_from_file(argv[2], &keys[0], &err) && mig_key_from_passphrase_file(argv[3], &keys[1], &err);
   for (size_t i = 0; ok && i < 2; i++) {
     ok = mig_store_use_key(store, keys[i], &err) &&
-         fixture_archive(store, i ? "format1-passphrase" : "format1-key-file", 700, &path, &err) &&
-         mig_sign_archive(path, argv[4], &err);
+         fixture_archive(store, i ? "format1-passphrase" : "format1-key-file", 700, &path, &err);
     mig_free(path);
   }
   mig_key_free(keys[0]);
   mig_key_free(keys[1]);
+  mig_sign_key_free(signer);
   mig_store_close(store);
   if (!ok) fixture_print(&err);
   return ok ? 0 : 1;

@@ -114,14 +114,18 @@ static void ed25519_is_that_of_rfc_8032(void **state) {
     uint8_t message[8], want[MIG_SIGNATURE_BYTES], got[MIG_SIGNATURE_BYTES];
     mig_error err = {0};
     bool fit = false;
+    mig_sign_key *key = NULL;
     const size_t n = from_hex(vectors[i].message, message);
     const mig_buf signature = {.data = got, .size = sizeof got};
     from_hex(vectors[i].signature, want);
     write_keys(vectors[i].secret, vectors[i].public, secret_path, public_path);
-    assert_false(mig_sign_bytes(secret_path, message, n, got, &err)); /* others can read it */
+    assert_false(mig_sign_key_from_file(secret_path, &key, &err)); /* others can read it */
+    assert_null(key);
     assert_int_equal(err.code, MIG_E_USAGE);
     chmod(secret_path, 0600);
-    assert_true(mig_sign_bytes(secret_path, message, n, got, &err));
+    assert_true(mig_sign_key_from_file(secret_path, &key, &err));
+    assert_true(mig_sign_bytes(key, message, n, got, &err));
+    mig_sign_key_free(key);
     assert_memory_equal(got, want, sizeof want);
     assert_true(mig_sign_bytes_fit(public_path, message, n, &signature, &fit, &err) && fit);
     got[i] ^= 1;
