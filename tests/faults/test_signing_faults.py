@@ -50,6 +50,19 @@ def test_killed_between_snapshot_and_signature_it_is_still_a_snapshot(signing): 
     assert not path.exists() and signed.exists()
 
 
+def test_recover_with_a_key_that_is_lost_writes_nothing_and_without_the_setting_puts_everything_back(signing):  # noqa: F811
+    p = signing
+    before = p.digest()
+    p.write("0001_x", {"up": DESTRUCTIVE, "transaction": "off"})
+    assert p.mig("up", code=None, MIG_CRASH_AT="step_end:2").code == KILLED
+    torn, ledger = p.digest(), p.ledger("0001_x")
+    assert torn != before
+    three_lines(p.plain("recover", "--sign-key", "nothere", code=2), "nothere")
+    assert p.digest() == torn and p.ledger("0001_x") == ledger
+    p.plain("recover")
+    assert p.digest() == before and p.status("0001_x") == "failed"
+
+
 def test_what_a_killed_signing_left_is_swept_once_nobody_can_be_at_it(signing):  # noqa: F811
     p = signing
     made, = [pathlib.Path(one(p.mig("snapshot", "create", "--json"), "snapshot")["path"])]
