@@ -146,6 +146,17 @@ def test_documents_that_got_another_id_far_away_give_their_unique_values_back(ke
     assert kept.digest() == kept.digest_kept
 
 
+@pytest.mark.parametrize("at", ["restore_displaced:1", "restore_batch:1", "restore_batch:3"])
+def test_killed_among_the_differences_that_the_look_has_kept_it_converges(kept, at):
+    kept.db.things.update_many({"_id": {"$mod": [40, 0]}}, {"$set": {"text": "gone"}})
+    kept.db.things.delete_many({"_id": {"$mod": [70, 10]}})
+    kept.db.things.insert_many([{"_id": i * 10 + 5, "key": f"b{i}"} for i in range(0, N, 7)])
+    assert kept.mig("restore", kept.id, *PUT_BACK, "--jobs", "2", code=None, MIG_CRASH_AT=at).code == KILLED
+    assert kept.digest() != kept.digest_kept
+    kept.mig("recover", "--yes")
+    assert kept.digest() == kept.digest_kept and not left_over(kept)
+
+
 def killed_in_the_load(p, at="restore_batch:3", jobs="2"):
     p.db.things.drop()
     killed = p.mig("restore", p.id, *PUT_BACK, "--jobs", jobs, code=None, MIG_CRASH_AT=at)
