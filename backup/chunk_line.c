@@ -30,7 +30,8 @@ bool mig_chunk_line_open(const mig_chunk_line_options *options, mig_chunk_line *
   mig_chunk_line *l = mig_alloc(sizeof *l);
   if (!l) return mig_no_memory(err, "chunk");
   l->options = *options;
-  l->options.jobs = mig_jobs(options->jobs);
+  const unsigned jobs = mig_jobs(options->jobs);
+  l->options.jobs = jobs > 2 ? jobs - 1 : jobs; /* the caller's reading is the rest */
   if (!mig_packer_new(options->level, options->crypt, &l->packers[0], err)) {
     mig_chunk_line_free(l);
     return false;
