@@ -212,9 +212,13 @@ def test_interrupted_run_is_not_shown_as_going_on(project):
 
 def test_progress_is_seen_in_a_transaction_too(txn_project):
     """It stands apart from the entry, which the transaction writes: the commit is not disturbed."""
-    big(txn_project, 12000, transaction="required")
+    if txn_project.uri != os.environ.get("MIG_TEST_URI"):
+        pytest.skip("the server under test has no transactions, and the second one commits none while anything else is written")
+    txn_project.db.users.insert_many([{"_id": i, "n": 0} for i in range(20)])
+    step = {"update": {"collection": "users", "filter": {}, "update": {"$inc": {"n": 1}}}}
+    txn_project.write("0001_many", {"up": [step] * 10, "transaction": "required"})
     with held(txn_project) as run:
         row = txn_project.mig("status", "--json").lines[0]
     assert run.returncode == 0, run.err
     assert row["phase"] == "steps" and 0 < row["progress"]["percent"] < 100
-    assert txn_project.db.users.count_documents({"n": 2}) == 12000
+    assert txn_project.db.users.count_documents({"n": 10}) == 20
