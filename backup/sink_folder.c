@@ -10,6 +10,8 @@
 
 #include "backup/store_folder.h"
 
+#define LOCK_TRIES 1000
+
 typedef struct folder_sink {
   mig_sink base;
   const mig_store *store;
@@ -119,7 +121,29 @@ static void folder_free(mig_sink *sink) {
 static const mig_sink_kind folder_kind = {folder_write, folder_patch,   folder_settle,
                                           folder_path,  folder_publish, folder_free};
 
-/* The file is made anew: never opened over another, never through a link. */
+/* A sweep may hold it for a moment. Some file systems have no locks; there nothing is swept either. */
+static void lock(int fd) {
+  const struct timespec moment = {.tv_nsec = 1000000};
+  for (int tries = 0; tries < LOCK_TRIES && flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+    if (errno != EWOULDBLOCK && errno != EINTR) return;
+    nanosleep(&moment, NULL);
+  }
+}
+
+/* Made anew: never opened over another, never through a link. It is ours when it is locked and still there: between the
+ * one and the other a sweep may have taken it for what a killed writer left. */
+static bool make_partial(folder_sink *s, mig_error *err) {
+  for (int tries = 0; tries < LOCK_TRIES; tries++) {
+    s->fd = open(s->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (s->fd < 0) return mig_fail_errno(err, "cannot make %s", s->partial);
+    lock(s->fd);
+    if (is_ours(s, s->partial)) return true;
+    close(s->fd);
+    s->fd = -1;
+  }
+  return mig_fail(err, MIG_E_STORE, "%s is removed again and again by somebody else", s->partial);
+}
+
 bool mig_store_folder_create(mig_store *store, const char *id, mig_sink **out, mig_error *err) {
   *out = NULL;
   folder_sink *s = mig_alloc(sizeof *s);
@@ -127,14 +151,10 @@ bool mig_store_folder_create(mig_store *store, const char *id, mig_sink **out, m
   s->base.kind = &folder_kind;
   s->store = store;
   s->fd = -1;
-  bool ok = mig_store_paths(store, id, &s->partial, &s->final, err);
-  if (ok && (s->fd = open(s->partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
-    ok = mig_fail_errno(err, "cannot make %s", s->partial);
-  if (!ok) {
+  if (!mig_store_paths(store, id, &s->partial, &s->final, err) || !make_partial(s, err)) {
     mig_sink_free(&s->base);
     return false;
   }
-  (void)flock(s->fd, LOCK_EX | LOCK_NB); /* tells the sweep that we live; not every file system has it */
   *out = &s->base;
   return true;
 }

@@ -12,12 +12,18 @@
 #include "backup/sign.h"
 #include "backup/store_folder.h"
 
+/* Whoever holds the lock is the only one that takes the name away. */
+static bool is_still(int fd, const char *path) {
+  struct stat opened, named;
+  return fstat(fd, &opened) == 0 && lstat(path, &named) == 0 && S_ISREG(opened.st_mode) &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 static void sweep_one(const char *path) {
-  struct stat st;
-  int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  const int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return;
-  /* empty: just made, perhaps not locked yet */
-  if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) unlink(path);
+  /* one that was just made and is not locked yet may be hit: its writer looks, and makes another */
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(fd, path)) unlink(path);
   close(fd);
 }
 

@@ -10,8 +10,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "backup/sink.h"
 #include "backup/store_folder.h"
 #include "base/clock.h"
 
@@ -217,6 +219,42 @@ static void left_overs_of_dead_writers_are_swept_and_live_ones_kept(void **state
   assert_false(mig_fs_exists(live));
 }
 
+/* Killed between making the file and its first byte. */
+static void an_empty_left_over_is_swept_too(void **state) {
+  fixture *f = *state;
+  char dead[256];
+  snprintf(dead, sizeof dead, "%s/20261121T071500Z-b-000001.mig.tar.partial", f->folder);
+  close(open(dead, O_WRONLY | O_CREAT, 0600));
+  assert_true(mig_store_sweep(f->store, &f->err));
+  assert_false(mig_fs_exists(dead));
+}
+
+/* In the place of libc's: between the making of a file and its lock, a sweep comes by. */
+static mig_store *sweep_before_lock;
+
+int flock(int fd, int operation) {
+  mig_store *store = sweep_before_lock;
+  mig_error err = {0};
+  sweep_before_lock = NULL;
+  if (store) assert_true(mig_store_sweep(store, &err));
+  return (int)syscall(SYS_flock, fd, operation);
+}
+
+static void a_writer_loses_nothing_to_a_sweep_that_comes_before_its_lock(void **state) {
+  fixture *f = *state;
+  mig_sink *sink = NULL;
+  char *path = NULL;
+  sweep_before_lock = f->store;
+  assert_true(mig_store_create(f->store, "20261121T071500Z-b-000001", &sink, &f->err));
+  assert_null(sweep_before_lock);
+  assert_true(mig_store_sweep(f->store, &f->err)); /* now it is locked */
+  assert_true(mig_sink_write(sink, "x", 1, &f->err));
+  assert_true(mig_sink_publish(sink, NULL, &path, &f->err));
+  assert_true(mig_fs_exists(path));
+  mig_free(path);
+  mig_sink_free(sink);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
   const struct CMUnitTest tests[] = {
@@ -228,6 +266,8 @@ int main(void) {
       T(a_link_is_not_taken_for_a_snapshot),
       T(too_little_room_is_said_before),
       T(left_overs_of_dead_writers_are_swept_and_live_ones_kept),
+      T(an_empty_left_over_is_swept_too),
+      T(a_writer_loses_nothing_to_a_sweep_that_comes_before_its_lock),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
