@@ -9,9 +9,9 @@
  * Errors: MIG_E_STORE when writing fails (path, cause); after an error only free() may follow.
  * Ownership: begin() takes the manifest over, also when it fails. info and indexes are copied.
  * Memory: jobs + 2 chunks, raw and compressed, at most MIG_ARCHIVE_MEMORY of raw bytes unless one document is larger.
- * Threads: one writer, one caller. Inside, up to `jobs` threads compress and hash, one more writes in order: an error
- * may so show up with a later document or at collection_end(). Trust: documents are checked for structure (lengths,
- * depth), not for UTF-8; their bytes are never changed.
+ * Threads: one writer, one caller. Inside, up to `jobs` threads pack and one writes, in order: an error may so show
+ * up with a later document or at collection_end().
+ * Trust: documents are checked for structure (lengths, depth), not for UTF-8; their bytes are never changed.
  */
 #ifndef MIG_BACKUP_ARCHIVE_WRITE_H
 #define MIG_BACKUP_ARCHIVE_WRITE_H
