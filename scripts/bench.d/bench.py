@@ -50,9 +50,12 @@ def machine():
     with open("/proc/cpuinfo") as f:
         cpu = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), "?")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
-    git = subprocess.run(["git", "-C", os.path.dirname(__file__), "describe", "--always", "--dirty"], text=True,
-                         capture_output=True).stdout.strip()
-    return {"cpu": f"{os.cpu_count()} x {cpu}", "memoryGiB": memory, "system": platform.platform(), "commit": git,
+    here = os.path.dirname(__file__)
+    page = ":(top,exclude)docs/performance.md"  # an earlier --write is no change of what is measured
+    git = [subprocess.run(["git", "-C", here, *words], text=True, capture_output=True).stdout.strip() for words in
+           (["rev-parse", "--short", "HEAD"], ["status", "--porcelain", "--untracked-files=no", "--", ":(top)", page])]
+    commit = git[0] + ("-dirty" if git[1] else "")
+    return {"cpu": f"{os.cpu_count()} x {cpu}", "memoryGiB": memory, "system": platform.platform(), "commit": commit,
             "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
             "load": round(os.getloadavg()[0], 1)}
 

@@ -79,7 +79,8 @@ def main():
     parser.add_argument("file", type=pathlib.Path)
     facts = parser.parse_args()
     facts.date = facts.date or datetime.date.today().isoformat()
-    facts.commit = facts.commit or git("rev-parse", "--short", "HEAD") + ("" if not git("status", "--porcelain", "-uno") else " and changes")
+    changed = git("status", "--porcelain", "-uno", "--", ":(top)", ":(top,exclude)docs/reliability.md")  # the page itself is no change
+    facts.commit = facts.commit or git("rev-parse", "--short", "HEAD") + (" and changes" if changed else "")
     facts.server = facts.server or server_name(facts.uri)
     rows = [json.loads(line) for line in facts.file.read_text().splitlines()]
     for point in COUNTED_BY if facts.point == "all" else [facts.point]:
