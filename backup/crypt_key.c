@@ -1,10 +1,8 @@
 /* Where keys come from. */
 #include "backup/crypt_key.h"
 
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/fs.h"
 
@@ -30,39 +28,17 @@ void mig_key_free(mig_key *key) {
   mig_free(key);
 }
 
-/* The owner's alone; or root's, and for a group to read: so a container gets its secrets. */
-static bool is_private(const struct stat *st) {
-  return (st->st_mode & 077) == 0 || (st->st_uid == 0 && (st->st_mode & 037) == 0);
-}
-
-bool mig_secret_read(const char *path, size_t maximum, mig_buf *out, mig_error *err) {
-  struct stat st;
-  if (!mig_fs_read(path, maximum, out, err)) {
-    if (err) err->code = MIG_E_USAGE;
-    return false;
-  }
-  if (stat(path, &st) == 0 && is_private(&st)) return true;
-  mig_fail(err, MIG_E_USAGE, "%s can be read by others", path);
-  mig_why(err, "it holds a key, and its mode is %04o", (unsigned)(st.st_mode & 07777));
-  return mig_hint(err, "chmod 600 %s", path);
-}
-
-void mig_secret_wipe(mig_buf *b) {
-  if (b->data) OPENSSL_cleanse(b->data, b->capacity);
-  mig_buf_free(b);
-}
-
 bool mig_key_from_file(const char *path, mig_key **out, mig_error *err) {
   mig_buf bytes = {0};
   *out = NULL;
-  bool ok = mig_secret_read(path, MIG_KEY_FILE_MAX, &bytes, err);
+  bool ok = mig_fs_read_secret(path, MIG_KEY_FILE_MAX, &bytes, err);
   if (ok && bytes.size < MIG_KEY_FILE_MIN) {
     ok = mig_fail(err, MIG_E_USAGE, "%s is too short for a key", path);
     mig_why(err, "a key file has %u to %u bytes, and all of them count", MIG_KEY_FILE_MIN, MIG_KEY_FILE_MAX);
     mig_hint(err, "openssl rand -out %s 32 && chmod 600 %s", path, path);
   }
   ok = ok && make(false, bytes.data, bytes.size, out, err);
-  mig_secret_wipe(&bytes);
+  mig_fs_wipe(&bytes);
   return ok;
 }
 
@@ -75,13 +51,13 @@ bool mig_key_from_passphrase(const char *text, size_t size, mig_key **out, mig_e
 bool mig_key_from_passphrase_file(const char *path, mig_key **out, mig_error *err) {
   mig_buf bytes = {0};
   *out = NULL;
-  bool ok = mig_secret_read(path, MIG_KEY_FILE_MAX, &bytes, err);
+  bool ok = mig_fs_read_secret(path, MIG_KEY_FILE_MAX, &bytes, err);
   if (ok) {
     const char *end = memchr(bytes.data, '\n', bytes.size);
     size_t size = end ? (size_t)(end - (const char *)bytes.data) : bytes.size;
     if (size && bytes.data[size - 1] == '\r') size--;
     ok = mig_key_from_passphrase((const char *)bytes.data, size, out, err) || mig_fail_at(err, "%s", path);
   }
-  mig_secret_wipe(&bytes);
+  mig_fs_wipe(&bytes);
   return ok;
 }

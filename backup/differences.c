@@ -1,6 +1,10 @@
 #include "backup/differences.h"
 
+#include <zstd.h>
+
 #include "backup/chunk.h"
+
+#define LEVEL 1 /* it is unpacked again in a moment */
 
 bool mig_differences_add(mig_buf *kept, mig_difference what, const bson_t *archive, const bson_t *live, bool *fits,
                          mig_error *err) {
@@ -21,7 +25,40 @@ static bool document_at(const mig_buf *kept, size_t *at, bson_t *doc) {
   return mig_chunk_next(kept->data, kept->size, at, &data, &size, &bad) && bson_init_static(doc, data, size);
 }
 
-bool mig_differences_tell(const mig_buf *kept, mig_difference_fn found, void *arg, mig_error *err) {
+static bool failed(const char *what, size_t code, mig_error *err) {
+  mig_fail(err, MIG_E_FAILED, "differences cannot be %s", what);
+  return mig_why(err, "zstd: %s", ZSTD_getErrorName(code));
+}
+
+bool mig_differences_pack(mig_buf *kept, mig_error *err) {
+  mig_buf all = MIG_BUF(ZSTD_compressBound(kept->size)), packed = {0};
+  if (!kept->size) return true;
+  bool ok = mig_buf_reserve(&all, all.maximum, err);
+  if (ok) {
+    all.size = ZSTD_compress(all.data, all.maximum, kept->data, kept->size, LEVEL);
+    ok = !ZSTD_isError(all.size) || failed("packed", all.size, err);
+  }
+  packed = MIG_BUF(all.size); /* no larger than it must be */
+  ok = ok && mig_buf_add(&packed, all.data, all.size, err);
+  mig_buf_free(&all);
+  if (!ok) return false;
+  mig_buf_free(kept);
+  *kept = packed;
+  return true;
+}
+
+static bool unpack(const mig_buf *kept, mig_buf *out, mig_error *err) {
+  const unsigned long long size = ZSTD_getFrameContentSize(kept->data, kept->size);
+  *out = MIG_BUF(MIG_DIFFERENCES_BYTES);
+  if (size > out->maximum) return mig_fail(err, MIG_E_FAILED, "differences that were kept are damaged");
+  if (!mig_buf_reserve(out, (size_t)size, err)) return false;
+  const size_t n = ZSTD_decompress(out->data, (size_t)size, kept->data, kept->size);
+  if (ZSTD_isError(n)) return failed("unpacked", n, err);
+  out->size = n;
+  return true;
+}
+
+static bool tell(const mig_buf *kept, mig_difference_fn found, void *arg, mig_error *err) {
   bson_t archive, live;
   for (size_t at = 0; at < kept->size;) {
     const mig_difference what = (mig_difference)kept->data[at++];
@@ -31,4 +68,11 @@ bool mig_differences_tell(const mig_buf *kept, mig_difference_fn found, void *ar
     if (!found(arg, what, has_archive ? &archive : NULL, has_live ? &live : NULL, err)) return false;
   }
   return true;
+}
+
+bool mig_differences_tell(const mig_buf *kept, mig_difference_fn found, void *arg, mig_error *err) {
+  mig_buf all = MIG_BUF(0);
+  const bool ok = !kept->size || (unpack(kept, &all, err) && tell(&all, found, arg, err));
+  mig_buf_free(&all);
+  return ok;
 }

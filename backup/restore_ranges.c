@@ -6,7 +6,7 @@
 #include "base/clock.h"
 
 #define BUDGET_BYTES  (24u << 20) /* of segments that are read: the live documents, and the chunk where they differ */
-#define KEEP_BYTES    (8u << 20)  /* of differences, all collections together */
+#define KEEP_BYTES    (12u << 20) /* of differences, packed, all collections together */
 #define CHECKPOINT_MS 1000
 
 typedef struct found {

@@ -154,7 +154,9 @@ static bool compare(mig_segment_reader *r, const mig_segment_place *at, mig_segm
   mig_buf_free(&r->chunk->stored);
   ok = ok && merge(&archive, &live, &k, err);
   *ordered = archive.ascends;
-  if (ok && k.all && archive.ascends && live.ascends)
+  const bool kept = ok && k.all && archive.ascends && live.ascends;
+  if (kept) ok = mig_differences_pack(&out->differences, err);
+  if (kept && ok)
     out->state = MIG_SEGMENT_KEPT;
   else
     mig_buf_free(&out->differences);
@@ -164,7 +166,7 @@ static bool compare(mig_segment_reader *r, const mig_segment_place *at, mig_segm
 
 bool mig_segment_read(mig_segment_reader *r, mig_work *w, const mig_segment_place *place, mig_segment *out,
                       bool *ordered, mig_error *err) {
-  *out = (mig_segment){.state = MIG_SEGMENT_DIFFERS, .differences = MIG_BUF(MIG_SEGMENT_KEEP_BYTES)};
+  *out = (mig_segment){.state = MIG_SEGMENT_DIFFERS, .differences = MIG_BUF(MIG_DIFFERENCES_BYTES)};
   *ordered = true;
   if (!read_live(r, w, place, err)) return false;
   if (is_the_chunk(r, &place->entry->chunks[place->number])) {

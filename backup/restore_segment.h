@@ -5,7 +5,7 @@
  *
  * The live documents are the chunk's when their number, their bytes and the SHA-256 over them are what the (verified)
  * manifest says of it: then the archive is not read at all. Else both are merged by _id, and what differs is kept with
- * the segment in that order, up to MIG_SEGMENT_KEEP_BYTES. Where live _ids are of types whose order we do not know, or
+ * the segment in that order, up to MIG_DIFFERENCES_BYTES. Where live _ids are of types whose order we do not know, or
  * it is too much to be kept, the segment is said to differ and no more: the caller compares it by streams (compare.h).
  * Memory: at most MIG_SEGMENT_LIVE_BYTES of live documents, however many there are; where something differs the chunk
  * and what is kept. Live documents that have no room are only hashed, and given up when they cannot be the chunk's.
@@ -18,7 +18,6 @@
 #include "backup/restore_parts.h"
 
 #define MIG_SEGMENT_LIVE_BYTES (6u << 20)
-#define MIG_SEGMENT_KEEP_BYTES (2u << 20)
 
 typedef struct mig_segment_reader mig_segment_reader;
 

@@ -25,13 +25,14 @@ static int no_passphrase(char *buffer, int size, int rwflag, void *arg) {
 static bool read_key(const char *path, bool is_private, EVP_PKEY **out, mig_error *err) {
   mig_buf text = {0};
   *out = NULL;
-  bool ok = is_private ? mig_secret_read(path, KEY_FILE_MAX, &text, err) : mig_fs_read(path, KEY_FILE_MAX, &text, err);
+  bool ok =
+      is_private ? mig_fs_read_secret(path, KEY_FILE_MAX, &text, err) : mig_fs_read(path, KEY_FILE_MAX, &text, err);
   BIO *bio = ok ? BIO_new_mem_buf(text.data, (int)text.size) : NULL;
   if (bio)
     *out = is_private ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL)
                       : PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL);
   BIO_free(bio);
-  mig_secret_wipe(&text);
+  mig_fs_wipe(&text);
   if (!ok) {
     if (err) err->code = MIG_E_USAGE;
     return false;

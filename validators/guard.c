@@ -76,6 +76,17 @@ bool mig_guard_check_syntax(const bson_t *guard, const char *json_path, mig_erro
   return open_guard(guard, json_path, &def, &args, err) && check_args(def, &args, json_path, err);
 }
 
+bool mig_guard_reads(const bson_t *guard, const char *collection) {
+  const mig_guard_def *def = NULL;
+  const char *own = NULL;
+  char other[MIG_GUARD_COLLECTION] = "";
+  bson_t args;
+  mig_error ignored;
+  if (!open_guard(guard, "", &def, &args, &ignored)) return false;
+  return (mig_bson_str(&args, "collection", &own) && strcmp(own, collection) == 0) ||
+         (def->also_reads && def->also_reads(&args, other) && strcmp(other, collection) == 0);
+}
+
 bool mig_guard_run(const mig_guard_env *env, const bson_t *guard, mig_guard_result *out, mig_error *err) {
   const mig_guard_def *def = NULL;
   bson_t args;

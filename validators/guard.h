@@ -19,7 +19,8 @@
 #include "base/args.h"
 #include "base/work.h"
 
-#define MIG_OFFENDERS 5
+#define MIG_OFFENDERS        5
+#define MIG_GUARD_COLLECTION 300 /* bytes of a collection's name and its end */
 
 typedef struct mig_guard_result {
   bool holds;
@@ -43,6 +44,8 @@ typedef struct mig_guard_def {
   /* *out holds when it comes in: a guard that finds nothing returns true, one that finds something mig_guard_refuse()
    */
   bool (*run)(const mig_guard_env *env, const bson_t *args, mig_guard_result *out, mig_error *err);
+  /* The collection that it reads besides "collection", checked before; NULL: it reads no other. */
+  bool (*also_reads)(const bson_t *args, char collection[static MIG_GUARD_COLLECTION]);
   const char *example; /* one whole guard, for `mig help guards` and the docs; tests load it */
 } mig_guard_def;
 
@@ -50,6 +53,8 @@ const mig_guard_def *const *mig_guard_table(void); /* NULL-terminated, in the or
 const mig_guard_def *mig_guard_find(const char *name);
 /* Takes {"name": {arguments}}, exactly one key; err->json_path gets the place of the mistake. */
 bool mig_guard_check_syntax(const bson_t *guard, const char *json_path, mig_error *err);
+/* Whether what it says depends on that collection. Takes a guard that was checked. */
+bool mig_guard_reads(const bson_t *guard, const char *collection);
 /* Checks the syntax too, as guards also come from steps. env->work may be NULL only for guards that ask no server. */
 bool mig_guard_run(const mig_guard_env *env, const bson_t *guard, mig_guard_result *out, mig_error *err);
 void mig_guard_result_clear(mig_guard_result *r);

@@ -13,20 +13,21 @@
 #define FOUND     "__mig_found"
 
 /* "customers._id" at its first dot, or {"collection": "shop.customers", "field": "_id"}. */
-static bool read_target(const bson_t *args, char collection[static 300], char field[static MAX_FIELD + 1]) {
+static bool read_target(const bson_t *args, char collection[static MIG_GUARD_COLLECTION],
+                        char field[static MAX_FIELD + 1]) {
   const char *text = NULL, *name = NULL;
   bson_t both;
   if (mig_bson_str(args, "to", &text)) {
     const char *dot = strchr(text, '.');
-    if (!dot || dot - text >= 300 || strlen(dot + 1) > MAX_FIELD) return false;
-    snprintf(collection, 300, "%.*s", (int)(dot - text), text);
+    if (!dot || dot - text >= MIG_GUARD_COLLECTION || strlen(dot + 1) > MAX_FIELD) return false;
+    snprintf(collection, MIG_GUARD_COLLECTION, "%.*s", (int)(dot - text), text);
     snprintf(field, MAX_FIELD + 1, "%s", dot + 1);
     return true;
   }
   if (!mig_bson_doc(args, "to", &both) || bson_count_keys(&both) != 2 || !mig_bson_str(&both, "collection", &name) ||
-      !mig_bson_str(&both, "field", &text) || strlen(name) >= 300 || strlen(text) > MAX_FIELD)
+      !mig_bson_str(&both, "field", &text) || strlen(name) >= MIG_GUARD_COLLECTION || strlen(text) > MAX_FIELD)
     return false;
-  snprintf(collection, 300, "%s", name);
+  snprintf(collection, MIG_GUARD_COLLECTION, "%s", name);
   snprintf(field, MAX_FIELD + 1, "%s", text);
   return true;
 }
@@ -39,7 +40,7 @@ static bool field_ok(const char *field) {
 }
 
 static bool check(const bson_t *args, mig_error *err) {
-  char collection[300] = "", field[MAX_FIELD + 1] = "";
+  char collection[MIG_GUARD_COLLECTION] = "", field[MAX_FIELD + 1] = "";
   const char *own = "";
   mig_error bad;
   mig_bson_str(args, "field", &own);
@@ -81,7 +82,7 @@ static bson_t *about(const char *op, const char *field, const bson_t *what) {
 }
 
 static bson_t *joining(const bson_t *args) {
-  char to[300] = "", to_field[MAX_FIELD + 1] = "", value[MAX_FIELD + 2];
+  char to[MIG_GUARD_COLLECTION] = "", to_field[MAX_FIELD + 1] = "", value[MAX_FIELD + 2];
   const char *collection = "", *field = "";
   bson_t filter, pipeline = BSON_INITIALIZER, *command = bson_new(), child, *some = BCON_NEW("$ne", BCON_NULL);
   mig_bson_str(args, "collection", &collection);
@@ -142,7 +143,7 @@ static bool look(const mig_guard_env *env, const bson_t *command, mig_guard_resu
 }
 
 static bool run(const mig_guard_env *env, const bson_t *args, mig_guard_result *out, mig_error *err) {
-  char to[300] = "", to_field[MAX_FIELD + 1] = "", text[600] = "";
+  char to[MIG_GUARD_COLLECTION] = "", to_field[MAX_FIELD + 1] = "", text[600] = "";
   const char *collection = "", *field = "";
   mig_bson_str(args, "collection", &collection);
   mig_bson_str(args, "field", &field);
@@ -163,6 +164,11 @@ static bool run(const mig_guard_env *env, const bson_t *args, mig_guard_result *
   return ok;
 }
 
+static bool also_reads(const bson_t *args, char collection[static MIG_GUARD_COLLECTION]) {
+  char field[MAX_FIELD + 1];
+  return read_target(args, collection, field);
+}
+
 static const mig_arg args[] = {
     {"collection", MIG_ARG_COLLECTION, true, "whose documents refer; a missing one has none"},
     {"field", MIG_ARG_FIELD, true, "that holds the reference, or an array of them; missing and null are fine"},
@@ -177,5 +183,6 @@ const mig_guard_def mig_guard_references = {
     .args = args,
     .check = check,
     .run = run,
+    .also_reads = also_reads,
     .example = "{\"references\": {\"collection\": \"orders\", \"field\": \"customer\", \"to\": \"customers._id\"}}",
 };

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,17 @@ static bool read_all(int fd, const char *path, size_t max_bytes, mig_buf *out, m
   }
 }
 
-bool mig_fs_read(const char *path, size_t max_bytes, mig_buf *out, mig_error *err) {
+static bool is_private(const struct stat *st) {
+  return (st->st_mode & 077) == 0 || (st->st_uid == 0 && (st->st_mode & 037) == 0);
+}
+
+static bool not_private(const char *path, const struct stat *st, mig_error *err) {
+  mig_fail(err, MIG_E_USAGE, "%s can be read by others", path);
+  mig_why(err, "it holds a secret, and its mode is %04o", (unsigned)(st->st_mode & 07777));
+  return mig_hint(err, "chmod 600 %s", path);
+}
+
+static bool read_file(const char *path, bool secret, size_t max_bytes, mig_buf *out, mig_error *err) {
   *out = MIG_BUF(max_bytes);
   /* O_NONBLOCK: opening a FIFO that somebody put there must not hang. */
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -49,10 +60,28 @@ bool mig_fs_read(const char *path, size_t max_bytes, mig_buf *out, mig_error *er
   struct stat st;
   bool ok = fstat(fd, &st) == 0 ? true : mig_fail_errno(err, "cannot read %s", path);
   if (ok && !S_ISREG(st.st_mode)) ok = mig_fail(err, MIG_E_INPUT, "%s is not a regular file", path);
+  if (ok && secret && !is_private(&st)) ok = not_private(path, &st, err);
   ok = ok && read_all(fd, path, max_bytes, out, err);
-  if (!ok) mig_buf_free(out);
+  if (!ok) mig_fs_wipe(out);
   close(fd);
   return ok;
+}
+
+bool mig_fs_read(const char *path, size_t max_bytes, mig_buf *out, mig_error *err) {
+  return read_file(path, false, max_bytes, out, err);
+}
+
+bool mig_fs_read_secret(const char *path, size_t max_bytes, mig_buf *out, mig_error *err) {
+  mig_error local = {0};
+  if (read_file(path, true, max_bytes, out, &local)) return true;
+  if (local.code != MIG_E_NO_MEMORY) local.code = MIG_E_USAGE;
+  if (err) *err = local;
+  return false;
+}
+
+void mig_fs_wipe(mig_buf *secret) {
+  if (secret->data) OPENSSL_cleanse(secret->data, secret->capacity);
+  mig_buf_free(secret);
 }
 
 bool mig_fs_sync_folder_of(const char *path, mig_error *err) {

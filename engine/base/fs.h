@@ -11,6 +11,11 @@
 
 /* Reads a whole regular file of at most max_bytes. *out is freed by the caller with mig_buf_free. */
 bool mig_fs_read(const char *path, size_t max_bytes, mig_buf *out, mig_error *err);
+/* The same for what only its owner may read (or root's, that a group may read, too: so a container gets its secrets). A
+ * file that others can read or change is refused, MIG_E_USAGE; so is, here, one that cannot be read. The caller wipes
+ * what was read with mig_fs_wipe, also after an error. */
+bool mig_fs_read_secret(const char *path, size_t max_bytes, mig_buf *out, mig_error *err);
+void mig_fs_wipe(mig_buf *secret); /* and frees it */
 /* Writes by a temporary file beside it: written, synced, renamed over, folder synced. */
 bool mig_fs_write_atomic(const char *path, const void *data, size_t size, unsigned mode, mig_error *err);
 /* The second half alone: syncs `from`, renames it to `to` (refuses to replace an existing file), syncs the folder. */

@@ -4,6 +4,7 @@
 
 #include "run/checks.h"
 #include "run/plan.h"
+#include "validators/guard.h"
 
 typedef struct names {
   char **items;
@@ -20,29 +21,25 @@ static bool add_name(names *n, const char *name, mig_error *err) {
   return true;
 }
 
-static bool has_name(const names *n, const char *name) {
-  for (size_t i = 0; i < n->count; i++)
-    if (strcmp(n->items[i], name) == 0) return true;
+static bool reads_one_of(const bson_t *guard, const names *changed) {
+  for (size_t i = 0; i < changed->count; i++)
+    if (mig_guard_reads(guard, changed->items[i])) return true;
   return false;
 }
 
 /* The guards that can be judged now: those on collections no earlier pending migration would change. */
 static bson_t *judgeable(const bson_t *guards, const names *changed, size_t *left_out) {
-  bson_t *out = bson_new();
-  bson_iter_t it, inner;
+  bson_t *out = bson_new(), guard;
+  bson_iter_t it;
   uint32_t n = 0;
   if (!bson_iter_init(&it, guards)) return out;
   while (bson_iter_next(&it)) {
-    bson_t guard, args;
-    const char *collection = NULL;
-    if (mig_bson_iter_doc(&it, &guard) && bson_iter_init(&inner, &guard) && bson_iter_next(&inner) &&
-        mig_bson_iter_doc(&inner, &args) && mig_bson_str(&args, "collection", &collection) &&
-        has_name(changed, collection)) {
+    char buffer[16];
+    const char *key;
+    if (mig_bson_iter_doc(&it, &guard) && reads_one_of(&guard, changed)) {
       (*left_out)++;
       continue;
     }
-    char buffer[16];
-    const char *key;
     bson_uint32_to_string(n++, &key, buffer, sizeof buffer);
     bson_append_iter(out, key, -1, &it);
   }
@@ -65,8 +62,9 @@ static bool one(mig_engine *e, const mig_plan *p, names *changed, size_t *refuse
     *err = local;
   }
   if (left_out)
-    mig_say(mig_engine_observer(e), MIG_INFO, "%s: %zu guards depend on migrations before it and are judged at the run",
-            p->migration->name, left_out);
+    mig_say(mig_engine_observer(e), MIG_INFO,
+            "%s: judged at the run, as migrations before it change what they read: %zu of %u guards",
+            p->migration->name, left_out, bson_count_keys(p->guards));
   for (size_t i = 0; ok && i < p->want_count; i++)
     ok = add_name(&own, p->wants[i].collection, err) && add_name(changed, p->wants[i].collection, err);
   static const char *const none[] = {NULL};

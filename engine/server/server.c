@@ -1,9 +1,7 @@
 #include "server/server.h"
 
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -29,13 +27,9 @@ static bool check_exposure(const mig_server *s, mig_error *err) {
 }
 
 static bool read_pem(const char *path, bool secret, mig_buf *out, mig_error *err) {
-  struct stat st;
   *out = MIG_BUF(MOST_PEM);
   if (!path) return true;
-  if (secret && stat(path, &st) == 0 && (st.st_mode & 077) != 0) {
-    mig_fail(err, MIG_E_USAGE, "%s is a private key and others may read it", path);
-    return mig_hint(err, "chmod 600 %s", path);
-  }
+  if (secret) return mig_fs_read_secret(path, MOST_PEM, out, err);
   if (mig_fs_read(path, MOST_PEM, out, err)) return true;
   if (err) err->code = MIG_E_USAGE;
   return false;
@@ -93,8 +87,7 @@ static bool start_daemon(mig_server *s, struct MHD_Daemon **out, mig_error *err)
                             MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)MIG_ONE_CLIENT, MHD_OPTION_CONNECTION_TIMEOUT,
                             (unsigned)MIG_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)(32 << 10),
                             MHD_OPTION_ARRAY, tls ? more : &more[3], MHD_OPTION_END);
-  if (key.data) OPENSSL_cleanse(key.data, key.size);
-  mig_buf_free(&key);
+  mig_fs_wipe(&key);
   mig_buf_free(&cert);
   return *out || (ok && start_failed(s, tls, err));
 }

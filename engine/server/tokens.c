@@ -2,8 +2,6 @@
 
 #include <openssl/crypto.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/hash.h"
@@ -28,14 +26,6 @@ const char *mig_scope_name(mig_scope scope) {
 }
 
 /* A secret that others can read is none. */
-static bool check_mode(const char *path, mig_error *err) {
-  struct stat st;
-  if (stat(path, &st) != 0) return mig_fail_errno(err, "cannot read %s", path);
-  if ((st.st_mode & 077) == 0 && (st.st_uid == geteuid() || st.st_uid == 0)) return true;
-  mig_fail(err, MIG_E_USAGE, "%s holds tokens and others may read or change it", path);
-  return mig_hint(err, "it must belong to the user that runs mig: chmod 600 %s", path);
-}
-
 static bool bad_line(const char *path, size_t line, const char *why, mig_error *err) {
   mig_fail(err, MIG_E_USAGE, "%s:%zu: this is not a token", path, line);
   mig_why(err, "%s", why);
@@ -117,11 +107,10 @@ bool mig_tokens_load(const char *path, mig_tokens **out, mig_error *err) {
   *out = NULL;
   mig_tokens *t = mig_alloc(sizeof *t);
   if (!t) return mig_no_memory(err, "tokens");
-  bool ok = check_mode(path, err) && mig_fs_read(path, 1 << 20, &text, err);
+  bool ok = mig_fs_read_secret(path, 1 << 20, &text, err);
   if (ok && text.size && memchr(text.data, 0, text.size)) ok = mig_fail(err, MIG_E_USAGE, "%s is not text", path);
   ok = ok && parse(t, path, text.size ? (char *)text.data : (char[]){""}, err);
-  if (text.data) OPENSSL_cleanse(text.data, text.size);
-  mig_buf_free(&text);
+  mig_fs_wipe(&text);
   if (ok)
     *out = t;
   else

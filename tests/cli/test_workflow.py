@@ -1,4 +1,5 @@
 """The GitHub workflows: every step of the one for users is executed here, as a runner would, against a real server."""
+import base64
 import os
 import pathlib
 import re
@@ -8,8 +9,9 @@ import subprocess
 import pytest
 import yaml
 
-from cli_support import add_field, add_users, snapshots
+from cli_support import add_field, add_users, snapshots, three_lines
 from module_support import example, module
+from test_encryption import keys
 
 REPO = pathlib.Path(__file__).parents[2]
 WORKFLOWS = REPO / ".github" / "workflows"
@@ -35,6 +37,7 @@ class Runner:
             file.write_text("")
         self.env = p.environment(MIG_DIR="migrations", MIG_STORE="snapshots", MIG_MODULE_CACHE=p.folder / "cache",
                                  **{k: str(v) for k, v in {**self.files, **env}.items()})
+        self.env.setdefault("RUNNER_TEMP", str(p.folder))
         tools = p.folder / "bin"
         tools.mkdir()
         (tools / "mig").symlink_to(os.environ["MIG_BIN"])
@@ -45,6 +48,7 @@ class Runner:
         done = subprocess.run(["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]], cwd=self.p.folder,
                               env=self.env, capture_output=True, text=True, timeout=300)
         assert done.returncode == code, f"{step.get('name')}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        self.env.update(line.split("=", 1) for line in self.files["GITHUB_ENV"].read_text().splitlines())
         return done.stdout + done.stderr
 
     def job(self, name, **codes):
@@ -142,10 +146,30 @@ def test_deploy_takes_a_snapshot_and_needs_a_lasting_store(project):
     assert "::error::deploying needs" in runner.job("deploy", snapshot=1)["snapshot"]
 
 
+def test_deploy_encrypts_and_signs_with_the_keys_that_are_secrets(project, tmp_path):
+    add_users(project)
+    project.write("0001_seen", add_field(description="seen"))
+    key, (private, public) = os.urandom(32), keys(project, "mine")
+    temp = tmp_path / "runner"
+    temp.mkdir()
+    runner = Runner(project, OUT="migration-deploy", RUNNER_TEMP=temp, KEY=base64.encodebytes(key).decode(), SIGN_KEY=private.read_text())
+    assert runner.job("deploy").keys() == {"keys", "snapshot", "remove"}
+    assert project.status("0001_seen") == "applied" and list(temp.iterdir()) == []
+    mine = project.folder / "mig.key"
+    mine.write_bytes(key)
+    mine.chmod(0o600)
+    made = snapshots(project)
+    assert len(made) == 2
+    for path in made:
+        project.mig("snapshot", "verify", path, "--signer", public, MIG_KEY_FILE=mine)
+        three_lines(project.mig("restore", path, "--yes", code=2), "encrypted")
+
+
 def test_every_step_is_either_run_here_or_said_why_not():
     workflow = load(WORKFLOWS / "migration-ci.yml")
     names = [s["name"] for job in workflow["jobs"] for s in run_steps(job)]
-    assert names == ["Lint", "Start from the fixture", "Plan", "Up", "Down, compare, up again", "Snapshot, up, verify"]
+    assert names == ["Lint", "Start from the fixture", "Plan", "Up", "Down, compare, up again", "Keys", "Snapshot, up, verify",
+                     "Remove the keys"]
     action = [s for s in load(REPO / "action.yml")["runs"]["steps"] if "run" in s]
     assert [s["name"] for s in action if s["name"] not in NOT_HERE] == ["Start MongoDB"]
 

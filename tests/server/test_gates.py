@@ -75,8 +75,8 @@ def test_tokens_stand_in_no_log_and_no_answer(guarded, project):
 
 
 @pytest.mark.parametrize("content, mode, words", [
-    (f"write {WRITE} x\n", 0o644, "others may read"),
-    (f"write {WRITE} x\n", 0o620, "others may read"),
+    (f"write {WRITE} x\n", 0o644, "can be read by others"),
+    (f"write {WRITE} x\n", 0o620, "can be read by others"),
     ("write short x\n", 0o600, "20 characters"),
     (f"admin {WRITE} x\n", 0o600, "neither read nor write"),
     (f"write sha256:{'g' * 64}\n", 0o600, "64 digits"),
@@ -126,7 +126,7 @@ def test_with_tokens_and_tls_it_serves_everybody(project):
 def test_a_key_that_others_may_read_or_that_does_not_fit_is_refused(project):
     crt, key = certificate(project)
     key.chmod(0o644)
-    three_lines(project.mig("serve", "--tls-cert", crt, "--tls-key", key, code=2), "others may read")
+    three_lines(project.mig("serve", "--tls-cert", crt, "--tls-key", key, code=2), "can be read by others")
     key.write_text("nonsense")
     key.chmod(0o600)
     three_lines(project.mig("serve", "--listen", "127.0.0.1:0", "--tls-cert", crt, "--tls-key", key, code=2), "cannot serve")

@@ -288,6 +288,36 @@ static void reading_a_fifo_or_folder_is_refused(void **state) {
   mig_free(fifo);
 }
 
+static void secrets_are_read_only_where_nobody_else_can(void **state) {
+  (void)state;
+  static const struct {
+    mode_t mode;
+    bool refused, refused_of_another;
+  } rows[] = {{0600, false, false}, {0400, false, false}, {0440, false, true}, {0640, false, true}, {0460, true, true},
+              {0444, true, true},   {0620, true, true},   {0602, true, true},  {0650, true, true}};
+  char path[] = "/tmp/mig-base-XXXXXX";
+  mig_error err;
+  mig_buf secret;
+  const int fd = mkstemp(path);
+  assert_int_equal(write(fd, "hush", 4), 4);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (int another = getuid() == 0 ? 0 : 1; another < 2; another++) { /* root's, and another's */
+      const bool refused = another ? rows[i].refused_of_another : rows[i].refused;
+      if (getuid() == 0) assert_int_equal(fchown(fd, another ? 1 : 0, 0), 0);
+      assert_int_equal(fchmod(fd, rows[i].mode), 0);
+      err = (mig_error){0};
+      assert_int_equal(mig_fs_read_secret(path, 100, &secret, &err), !refused);
+      if (refused) assert_int_equal(err.code, MIG_E_USAGE);
+      if (refused) assert_non_null(strstr(err.what, "can be read by others"));
+      if (!refused) assert_memory_equal(secret.data, "hush", 4);
+      mig_fs_wipe(&secret);
+    }
+  close(fd);
+  unlink(path);
+  assert_false(mig_fs_read_secret(path, 100, &secret, &err));
+  assert_int_equal(err.code, MIG_E_USAGE);
+}
+
 static void sha256_matches_the_published_vector(void **state) {
   (void)state;
   char hex[MIG_SHA256_HEX];
@@ -403,6 +433,7 @@ int main(void) {
       cmocka_unit_test(reserved_collections_are_known),
       cmocka_unit_test(publish_never_replaces_and_atomic_write_does),
       cmocka_unit_test(reading_a_fifo_or_folder_is_refused),
+      cmocka_unit_test(secrets_are_read_only_where_nobody_else_can),
       cmocka_unit_test(sha256_matches_the_published_vector),
       cmocka_unit_test(getters_do_not_convert),
       cmocka_unit_test(broken_bson_is_found),
