@@ -75,7 +75,10 @@ static bool send(mig_chunk_line *l, bool last, mig_error *err) {
     mig_pipeline_put(l->pipeline, c, c->raw.size);
     return true;
   }
-  return write_alone(l, err) && (last || start_threads(l, err));
+  if (!write_alone(l, err)) return false;
+  if (last) return true;
+  mig_packed_free(&l->alone); /* from here on all chunks are the pipeline's */
+  return start_threads(l, err);
 }
 
 static bool begin_chunk(mig_chunk_line *l, mig_error *err) {
