@@ -29,6 +29,13 @@ typedef enum mig_holds {
   MIG_HOLDS_DOCUMENTS /* everything */
 } mig_holds;
 
+/* Whether others wrote to a collection between the first and the last read of the snapshot. */
+typedef enum mig_written {
+  MIG_WRITTEN_UNKNOWN, /* nobody looked: all was read at one time, or it was not read from a server */
+  MIG_WRITTEN_NOTHING,
+  MIG_WRITTEN_SOMETHING
+} mig_written;
+
 typedef struct mig_chunk {
   char *member;    /* "<db>/<collection>/000000.bson.zst" */
   uint64_t offset; /* of the member's content in the archive file */
@@ -53,6 +60,7 @@ typedef struct mig_collection_entry {
   mig_chunk *chunks;
   size_t chunk_count;
   uint64_t documents, raw_bytes;
+  mig_written written;
   char sha256[MIG_SHA256_HEX]; /* over all documents' bytes in chunk order; "" unless it holds documents */
 } mig_collection_entry;
 

@@ -152,9 +152,16 @@ static bool check_origin(const mig_manifest *m, mig_error *err) {
   return false;
 }
 
+/* It is about documents that were not all read at one time. */
+static bool check_written(const mig_manifest *m, const mig_collection_entry *c, mig_error *err) {
+  if (c->written == MIG_WRITTEN_UNKNOWN) return true;
+  if (c->holds == MIG_HOLDS_DOCUMENTS && strcmp(m->consistency, "perCollection") == 0) return true;
+  return broken(err, c->name, "writtenMeanwhile does not belong there");
+}
+
 bool mig_manifest_check(const mig_manifest *m, mig_error *err) {
   if (!check_origin(m, err)) return false;
   for (size_t i = 0; i < m->collection_count; i++)
-    if (!check_collection(m, &m->collections[i], err)) return false;
+    if (!check_collection(m, &m->collections[i], err) || !check_written(m, &m->collections[i], err)) return false;
   return check_unique(m, err) && check_offsets(m, err);
 }

@@ -99,10 +99,13 @@ static bool get_holds(const bson_t *doc, mig_holds *out, mig_error *err) {
 
 static bool parse_collection(const bson_t *doc, mig_collection_entry *c, mig_error *err) {
   const char *order = "";
+  bool written = false;
   if (!get_name(doc, "collection", &c->name, err) || !get_holds(doc, &c->holds, err)) return false;
   if (c->holds == MIG_HOLDS_ABSENT) return true;
   if (!mig_bson_str(doc, "order", &order)) return bad(err, "order");
   c->natural_order = strcmp(order, "natural") == 0;
+  if (mig_bson_bool(doc, "writtenMeanwhile", &written))
+    c->written = written ? MIG_WRITTEN_SOMETHING : MIG_WRITTEN_NOTHING;
   return get_text(doc, "type", false, &c->type, err) && get_number(doc, "documents", &c->documents, err) &&
          get_number(doc, "rawBytes", &c->raw_bytes, err) && get_sum(doc, "sha256", true, c->sha256, err) &&
          get_bson(doc, "infoBson", &c->info, err) && get_bson(doc, "indexesBson", &c->indexes, err) &&

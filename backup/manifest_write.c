@@ -68,12 +68,17 @@ static bool put_chunk(mig_buf *b, const mig_chunk *k, bool encrypted, mig_error 
          put_ids(b, k, encrypted, err) && put(b, "}", err);
 }
 
+static bool put_written(mig_buf *b, mig_written written, mig_error *err) {
+  if (written == MIG_WRITTEN_UNKNOWN) return true;
+  return put(b, written == MIG_WRITTEN_SOMETHING ? ",\"writtenMeanwhile\":true" : ",\"writtenMeanwhile\":false", err);
+}
+
 static bool put_collection(mig_buf *b, const mig_collection_entry *c, bool encrypted, mig_error *err) {
   if (!put_name(b, "{\"collection\":", c->name, err) || !put_text(b, ",\"holds\":", mig_holds_name(c->holds), err))
     return false;
   if (c->holds == MIG_HOLDS_ABSENT) return put(b, "}", err);
   if (!put_text(b, ",\"type\":", c->type, err) ||
-      !put_text(b, ",\"order\":", c->natural_order ? "natural" : "_id", err) ||
+      !put_text(b, ",\"order\":", c->natural_order ? "natural" : "_id", err) || !put_written(b, c->written, err) ||
       !put_number(b, ",\"documents\":", c->documents, err) || !put_number(b, ",\"rawBytes\":", c->raw_bytes, err) ||
       !put_text(b, ",\"sha256\":", c->sha256[0] ? c->sha256 : NULL, err) || !put(b, ",\"infoBson\":", err) ||
       !mig_json_bson(b, c->info, err) || !put(b, ",\"indexesBson\":", err) || !mig_json_bson(b, c->indexes, err) ||

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backup/snapshot_plan.h"
+#include "backup/snapshot_written.h"
 #include "base/clock.h"
 
 #define ROOM_FOR_METADATA     (4u << 20)
@@ -95,11 +95,17 @@ typedef struct attempt {
 } attempt;
 
 static bool read_and_write(attempt *a, consistency c, mig_error *err) {
+  mig_manifest *m = mig_archive_manifest(a->archive);
+  const bool alone = c == EACH_AT_ITS_TIME || c == PER_COLLECTION;
+  mig_written_marks *watched = NULL;
   a->reading_failed = true;
-  if (!begin_reading(a->w, c, err)) return false;
-  bool ok = write_collections(a->w, a->plan, c, a->archive, err) &&
-            note_consistency(a->w, c, mig_archive_manifest(a->archive), err);
-  end_reading(a->w, c);
+  bool ok = (!alone || mig_written_watch(a->w, a->plan, &watched, err)) && begin_reading(a->w, c, err);
+  if (ok) {
+    ok = write_collections(a->w, a->plan, c, a->archive, err) && note_consistency(a->w, c, m, err);
+    end_reading(a->w, c);
+  }
+  ok = ok && (!alone || mig_written_tell(a->w, watched, m, err));
+  mig_written_free(watched);
   a->reading_failed = !ok;
   return ok && mig_snapshot_plan_unchanged(a->w, a->plan, err);
 }
@@ -112,7 +118,23 @@ static bool finish(attempt *a, mig_snapshot_info *out, mig_error *err) {
   return true;
 }
 
+static bson_t *written_of(const mig_manifest *m) {
+  bson_t *names = NULL;
+  for (size_t i = 0; i < m->collection_count; i++) {
+    const mig_collection_entry *c = &m->collections[i];
+    char key[16];
+    if (c->written == MIG_WRITTEN_UNKNOWN) continue;
+    if (!names) names = bson_new();
+    if (c->written == MIG_WRITTEN_NOTHING) continue;
+    snprintf(key, sizeof key, "%u", bson_count_keys(names));
+    BSON_APPEND_UTF8(names, key, c->name);
+  }
+  return names;
+}
+
 void mig_snapshot_describe(const mig_manifest *m, mig_snapshot_info *out) {
+  if (out->written) bson_destroy(out->written);
+  out->written = written_of(m);
   out->raw_bytes = m->raw_bytes;
   out->documents = m->documents;
   memcpy(out->digest, m->digest, sizeof out->digest);
@@ -181,5 +203,6 @@ bool mig_snapshot_take(mig_work *w, const mig_snapshot_options *options, mig_sna
 void mig_snapshot_info_clear(mig_snapshot_info *info) {
   mig_free(info->id);
   mig_free(info->path);
+  if (info->written) bson_destroy(info->written);
   *info = (mig_snapshot_info){0};
 }

@@ -5,7 +5,7 @@
  *
  * The promise: once take() returns true the archive survives a power cut and has been read back and hashed.
  * Consistency: one cluster time for all collections where the server has it, else each collection for itself;
- * the manifest says which was reached.
+ * the manifest says which was reached, and for the latter which collections were written to meanwhile.
  * Errors: false fills *err (namespace or path, cause, hint); nothing with a final name is left behind.
  * A view is saved by its definition. Time series data, and anything else that can't be carried, is refused by name.
  */
@@ -36,6 +36,7 @@ typedef struct mig_snapshot_info {
   char digest[MIG_SHA256_HEX]; /* of the content */
   uint64_t bytes, raw_bytes, documents;
   char consistency[16];
+  bson_t *written; /* names of collections that were written to while they were read; NULL: nobody looked */
 } mig_snapshot_info;
 
 bool mig_snapshot_take(mig_work *w, const mig_snapshot_options *options, mig_snapshot_info *out, mig_error *err);

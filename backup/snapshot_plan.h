@@ -37,5 +37,8 @@ bool mig_snapshot_leaves_out(const char *name);
  * at_one_time: reads and counts see one state, so they must agree. */
 bool mig_snapshot_documents(mig_work *w, const mig_snapshot_item *item, bool at_one_time, mig_archive_writer *archive,
                             mig_error *err);
+/* Reads them once more, for the SHA-256 over all of them in the same order. */
+bool mig_snapshot_read_again(mig_work *w, const mig_snapshot_item *item, char sha256[static MIG_SHA256_HEX],
+                             mig_error *err);
 
 #endif

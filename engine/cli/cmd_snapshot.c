@@ -13,8 +13,14 @@ static void json_info(mig_cli *cli, const mig_snapshot_info *s) {
                           "digest", BCON_UTF8(s->digest), "bytes", BCON_INT64((int64_t)s->bytes), "rawBytes",
                           BCON_INT64((int64_t)s->raw_bytes), "documents", BCON_INT64((int64_t)s->documents),
                           "consistency", BCON_UTF8(s->consistency));
+  if (s->written) BSON_APPEND_ARRAY(line, "writtenMeanwhile", s->written);
   cli_json(cli, line);
   bson_destroy(line);
+}
+
+static const char *written(const mig_snapshot_info *info) {
+  if (!info->written) return "";
+  return bson_empty(info->written) ? ", nothing was written meanwhile" : ", and it was written to meanwhile";
 }
 
 void cli_show_taken(mig_cli *cli, const mig_snapshot_info *info) {
@@ -22,8 +28,9 @@ void cli_show_taken(mig_cli *cli, const mig_snapshot_info *info) {
   cli_bytes((int64_t)info->bytes, bytes);
   cli_bytes((int64_t)info->raw_bytes, raw);
   json_info(cli, info);
-  cli_print(cli, "%s\n  %llu documents, %s (%s in the archive), consistency: %s\n  digest %s\n  %s\n", info->id,
-            (unsigned long long)info->documents, raw, bytes, info->consistency, info->digest, info->path);
+  cli_print(cli, "%s\n  %llu documents, %s (%s in the archive), consistency: %s%s\n  digest %s\n  %s\n", info->id,
+            (unsigned long long)info->documents, raw, bytes, info->consistency, written(info), info->digest,
+            info->path);
 }
 
 /* Taken into the store, read back, and only then sent: what arrives is whole, or cut off by a broken pipe. */
@@ -129,10 +136,13 @@ static void show_collection(mig_cli *cli, const mig_collection_entry *c) {
                BCON_UTF8(c->type ? c->type : ""), "documents", BCON_INT64((int64_t)c->documents), "rawBytes",
                BCON_INT64((int64_t)c->raw_bytes), "indexes",
                BCON_INT64(c->indexes ? (int64_t)bson_count_keys(c->indexes) : 0), "sha256", BCON_UTF8(c->sha256));
+  const bool written = c->written == MIG_WRITTEN_SOMETHING;
+  if (c->written != MIG_WRITTEN_UNKNOWN) BSON_APPEND_BOOL(line, "writtenMeanwhile", written);
   cli_json(cli, line);
   bson_destroy(line);
-  cli_print(cli, "  %-32s %-10s %8llu documents %10s %3u indexes\n", c->name, holds_name(c->holds),
-            (unsigned long long)c->documents, raw, c->indexes ? bson_count_keys(c->indexes) : 0);
+  cli_print(cli, "  %-32s %-10s %8llu documents %10s %3u indexes%s\n", c->name, holds_name(c->holds),
+            (unsigned long long)c->documents, raw, c->indexes ? bson_count_keys(c->indexes) : 0,
+            written ? ", written to while it was read" : "");
 }
 
 static const char *encrypted_by(const mig_manifest *m) {

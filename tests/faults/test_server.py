@@ -113,6 +113,36 @@ def test_snapshot_that_cannot_be_read_at_one_time_is_read_again_and_says_so(read
     assert any(x.get("consistency") == "perCollection" for x in shown), shown
 
 
+@pytest.mark.parametrize("write", [{"$set": {"n": 7}}, None], ids=["a document is changed in its place", "nothing is written"])
+def test_what_others_write_while_collections_are_read_one_by_one_is_named(project, write):
+    p, read = project, []
+    for name in ("one", "two"):
+        p.db[name].insert_many([{"_id": i, "n": i} for i in range(20)])
+
+    def meddle(connection, message, body):
+        """Somebody else's write into the first collection when the second is about to be read."""
+        read.append(body["find"])
+        if write and len(read) == 2:
+            p.db[read[0]].update_one({"_id": 3}, write)
+        connection.client.sendall(connection.ask(message))
+
+    def is_ours(body):
+        return body["find"] in ("one", "two")
+
+    rules = [Rule("find", reply_with(error(239, "SnapshotTooOld")), times=None, when=lambda b: is_ours(b) and "readConcern" in b),
+             Rule("find", meddle, times=None, when=lambda b: is_ours(b) and "readConcern" not in b)]
+    with WireProxy(p.uri, rules) as proxy:
+        result = p.mig("snapshot", "create", "--json", uri=proxy.uri)
+    line = next(x for x in result.lines if "snapshot" in x)
+    named = read[:1] if write else []
+    assert len(set(read[:2])) == 2 and line["consistency"] == "perCollection" and line["writtenMeanwhile"] == named
+    assert ("was written to while its snapshot was taken" in result.err) == bool(write)
+    shown = {x["collection"]: x["writtenMeanwhile"] for x in p.mig("snapshot", "show", line["snapshot"], "--json").lines if "collection" in x}
+    assert {name for name, written in shown.items() if written} == set(named) and len(shown) == 2
+    assert ("written to while it was read" in p.mig("snapshot", "show", line["snapshot"]).out) == bool(write)
+    p.mig("snapshot", "verify", line["snapshot"])
+
+
 def test_server_away_for_a_while_during_the_restore(ready):
     """Everything is cut for some seconds once the restore begins; then the server is back."""
     gone = {"until": None}

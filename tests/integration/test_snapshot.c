@@ -401,6 +401,36 @@ static void changes_of_collections_meanwhile_are_refused(void **state) {
   }
 }
 
+/* The update keeps count and size. */
+static void writes_to_documents_meanwhile_are_told(void **state) {
+  fixture *f = *state;
+  fill(f, "a", 10);
+  fill(f, "b", 10);
+  f->caps.has[MIG_CAP_SNAPSHOT_READS] = f->caps.has[MIG_CAP_TRANSACTIONS] = MIG_NO;
+  for (int at = 0; at <= 3; at += 3) { /* never; when the second collection is about to be read */
+    mig_snapshot_info info;
+    const mig_snapshot_want wants[] = {{"a", MIG_HOLDS_DOCUMENTS}, {"b", MIG_HOLDS_DOCUMENTS}};
+    meddler m = {f,
+                 "{\"update\": \"a\", \"updates\": [{\"q\": {\"_id\": 5}, \"u\": {\"$set\": {\"half\": "
+                 "{\"$numberDouble\": \"77.0\"}}}}]}",
+                 NULL, 0, at};
+    f->work.checkpoint = meddle;
+    f->work.checkpoint_arg = &m;
+    must(take(f, wants, 2, 0, &info), &f->err);
+    assert_true(m.calls >= at);
+    assert_string_equal(info.consistency, "perCollection");
+    assert_non_null(info.written);
+    assert_int_equal(bson_count_keys(info.written), at ? 1 : 0);
+    mig_archive *a = open_verified(f, &info);
+    for (size_t i = 0; i < 2; i++) {
+      const mig_collection_entry *entry = mig_manifest_find(mig_archive_contents(a), wants[i].collection);
+      assert_int_equal(entry->written, at && i == 0 ? MIG_WRITTEN_SOMETHING : MIG_WRITTEN_NOTHING);
+    }
+    mig_archive_free(a);
+    mig_snapshot_info_clear(&info);
+  }
+}
+
 static void a_collection_made_again_under_its_name_is_noticed(void **state) {
   fixture *f = *state;
   mig_snapshot_info info;
@@ -622,6 +652,7 @@ int main(void) {
       T(an_empty_collection_and_an_empty_database_are_snapshots_too),
       T(the_same_data_has_the_same_digest),
       T(consistency_says_what_the_server_has),
+      T(writes_to_documents_meanwhile_are_told),
       T(a_server_that_promised_too_much_is_read_collection_by_collection),
       T(changes_of_collections_meanwhile_are_refused),
       T(a_collection_made_again_under_its_name_is_noticed),

@@ -123,6 +123,29 @@ static void what_is_written_is_read_again(void **state) {
   mig_buf_free(&text);
 }
 
+static void collection_by_collection(mig_manifest *m) {
+  set(&m->consistency, mig_strdup("perCollection"));
+  m->cluster_seconds = m->cluster_increment = 0;
+}
+
+static void what_was_written_meanwhile_is_read_again(void **state) {
+  (void)state;
+  for (mig_written w = MIG_WRITTEN_UNKNOWN; w <= MIG_WRITTEN_SOMETHING; w++) {
+    mig_error err = {0};
+    mig_manifest *m = sample(), *again = NULL;
+    collection_by_collection(m);
+    m->collections[0].written = w;
+    assert_true(mig_manifest_seal(m, &err));
+    mig_buf text = text_of(m);
+    assert_int_equal(strstr(mig_buf_text(&text), "writtenMeanwhile") != NULL, w != MIG_WRITTEN_UNKNOWN);
+    assert_true(mig_manifest_parse(mig_buf_text(&text), text.size, &again, &err));
+    assert_int_equal(mig_manifest_find(again, "users")->written, w);
+    mig_manifest_free(again);
+    mig_manifest_free(m);
+    mig_buf_free(&text);
+  }
+}
+
 typedef struct broken_rule {
   const char *rule;
   void (*breaks)(mig_manifest *m);
@@ -141,6 +164,12 @@ RULE(bad_database, set(&m->database, mig_strdup("a/b")))
 RULE(unknown_consistency, set(&m->consistency, mig_strdup("best")))
 RULE(time_without_cluster_time, m->cluster_seconds = 0)
 RULE(cluster_time_without_claim, set(&m->consistency, mig_strdup("perCollection")))
+RULE(written_at_one_time, users->written = MIG_WRITTEN_SOMETHING)
+RULE(not_written_at_one_time, users->written = MIG_WRITTEN_NOTHING)
+RULE(written_view, {
+  collection_by_collection(m);
+  view->written = MIG_WRITTEN_NOTHING;
+})
 RULE(before_1970, m->created_unix_ms = -1)
 RULE(header_huge, m->header_bytes = 1 << 20)
 RULE(header_later, m->header_offset = 4096)
@@ -186,6 +215,9 @@ static void every_rule_is_kept(void **state) {
       R(unknown_consistency),
       R(time_without_cluster_time),
       R(cluster_time_without_claim),
+      R(written_at_one_time),
+      R(not_written_at_one_time),
+      R(written_view),
       R(before_1970),
       R(header_huge),
       R(header_later),
@@ -400,6 +432,7 @@ static void ids_are_copied_byte_for_byte(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_written_is_read_again),
+      cmocka_unit_test(what_was_written_meanwhile_is_read_again),
       cmocka_unit_test(every_rule_is_kept),
       cmocka_unit_test(the_totals_and_the_digest_are_checked),
       cmocka_unit_test(the_digest_is_of_the_data_and_of_nothing_else),
