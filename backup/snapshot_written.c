@@ -47,8 +47,7 @@ bool mig_written_watch(mig_work *w, const mig_snapshot_plan *plan, mig_written_m
   if (!*out || !(*out)->before) return mig_no_memory(err, "snapshot");
   (*out)->plan = plan;
   for (size_t i = 0; ok && i < plan->count; i++)
-    if (plan->items[i].holds == MIG_HOLDS_DOCUMENTS)
-      ok = count_writes(w, plan->items[i].name, &(*out)->before[i], err);
+    if (plan->items[i].holds == MIG_HOLDS_DOCUMENTS) ok = count_writes(w, plan->items[i].name, &(*out)->before[i], err);
   return ok;
 }
 
@@ -76,8 +75,7 @@ bool mig_written_tell(mig_work *w, const mig_written_marks *watched, mig_manifes
     mig_collection_entry *entry = &m->collections[i];
     if (entry->holds != MIG_HOLDS_DOCUMENTS) continue;
     for (size_t j = 0; j < plan->count; j++)
-      if (strcmp(plan->items[j].name, entry->name) == 0 &&
-          !look(w, &plan->items[j], &watched->before[j], entry, err))
+      if (strcmp(plan->items[j].name, entry->name) == 0 && !look(w, &plan->items[j], &watched->before[j], entry, err))
         return false;
   }
   return true;

@@ -94,11 +94,12 @@ static bool look_at_snapshot_reads(mig_db *db, mig_caps *out, mig_error *err) {
   if (!some_collection(db, name, sizeof name, &found, err)) return false;
   if (!found) return true; /* stays unknown: nothing to read here */
   bool decided = mig_caps_read_snapshot(db, name, &has, &local);
-  if (!decided && local.network) {
+  if (!decided && mig_caps_is_no_answer(&local)) {
     if (err) *err = local;
     return false;
   }
-  out->has[MIG_CAP_SNAPSHOT_READS] = decided && has ? MIG_YES : MIG_NO;
+  const bool maybe = !decided && local.transient;
+  out->has[MIG_CAP_SNAPSHOT_READS] = decided && has ? MIG_YES : maybe ? MIG_UNKNOWN : MIG_NO;
   return true;
 }
 

@@ -43,6 +43,10 @@ static bool count_id(mig_db *db, const char *name, int32_t id, int64_t *n, mig_e
   return ok;
 }
 
+bool mig_caps_is_no_answer(const mig_error *err) {
+  return err->network || err->code == MIG_E_NO_MEMORY;
+}
+
 /* Each try: false with err when it could not be decided; *has tells otherwise. A server's refusal is a "no". */
 
 static bool try_transactions(scratch *s, bool *has, mig_error *err) {
@@ -285,12 +289,13 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
       if (!local.transient || local.network) break;
       drop(db, s.a, NULL);
     }
-    if (!decided && local.network) {
+    if (!decided && mig_caps_is_no_answer(&local)) {
       drop_leftovers(db, NULL); /* the connection may be back; else the next tries drop them */
       if (err) *err = local;
       return false;
     }
-    caps->has[tries[i].cap] = has ? MIG_YES : local.server_code == UNAUTHORIZED ? MIG_UNKNOWN : MIG_NO;
+    const bool maybe = !decided && (local.server_code == UNAUTHORIZED || local.transient);
+    caps->has[tries[i].cap] = has ? MIG_YES : maybe ? MIG_UNKNOWN : MIG_NO;
     mig_crash_point(MIG_CRASH_PROBE_SCRATCH);
     /* the view first: a collection under it may not be droppable */
     tidy = drop(db, s.b, NULL) && tidy;

@@ -127,3 +127,20 @@ def test_each_message_to_the_server_fails_cleanly(scenario, kind, ready, request
             result = r.project.mig(*r.command, code=None, uri=proxy.uri, timeout=300)
         clean(r, result, f"message {nth} of {counting.seen} ({proxy.log[-1]}): {kind}")
         count(f"{r.name}: a message to the server: {kind}")
+
+
+def test_short_memory_never_passes_for_what_a_server_cannot_do(project, request, tmp_path):
+    """What the server can do is tried once and kept: a try that had no memory must not be kept as a "no"."""
+    trace = tmp_path / "trace"
+    kept = {"_id": "mig.capabilities"}
+    project.mig("doctor", MIG_FAIL_ALLOC=0, MIG_CRASH_TRACE=trace)
+    total, known = int(trace.read_text().split()[-1]), project.db.migrationlocks.find_one(kept)["has"]
+    assert total > 50 and known
+    step = 1 if request.config.getoption("--run-long") else 5
+    for nth in range(1, total + 1, step):
+        project.db.migrationlocks.delete_one(kept)
+        trace.unlink(missing_ok=True)
+        result = project.mig("doctor", code=None, MIG_FAIL_ALLOC=nth, MIG_CRASH_TRACE=trace)
+        now = project.db.migrationlocks.find_one(kept)
+        assert now is None or now["has"] == known, f"allocation {nth} of {total}: {result!r}"
+        count("doctor: an allocation fails")
