@@ -76,7 +76,11 @@ static bool update_and_read(scratch *s, bson_t *stage, bson_t *doc, bool *found,
   bson_t *update = BCON_NEW("update", BCON_UTF8(s->a), "updates", "[", "{", "q", "{", "_id", BCON_INT32(1), "}", "u",
                             "[", BCON_DOCUMENT(stage), "]", "}", "]");
   bson_destroy(stage);
-  bool ok = insert(s->db, s->a, 1, err) && run(s->db, update, err);
+  bool ok = insert(s->db, s->a, 1, err);
+  if (ok)
+    ok = run(s->db, update, err);
+  else
+    bson_destroy(update);
   if (ok)
     ok = mig_db_first(s->db, find, doc, found, err);
   else
