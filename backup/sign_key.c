@@ -34,7 +34,7 @@ static bool read_key(const char *path, bool is_private, EVP_PKEY **out, mig_erro
   BIO_free(bio);
   mig_fs_wipe(&text);
   if (!ok) {
-    if (err) err->code = MIG_E_USAGE;
+    if (err && err->code != MIG_E_NO_MEMORY) err->code = MIG_E_USAGE;
     return false;
   }
   if (*out && EVP_PKEY_is_a(*out, "ED25519")) return true;

@@ -79,7 +79,9 @@ bool mig_cli_jobs(const mig_cli *cli, unsigned *out, mig_error *err);
 void mig_cli_metrics(mig_cli *cli, mig_engine *e);
 /* Fills *out with the settled settings, as mig_cli_open does; they point into cli. */
 bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err);
-char *mig_cli_from_config(const mig_cli *cli, const char *key, bool is_path); /* mig.json's; free with mig_free */
+/* mig.json's, and a copy of any other text; NULL where there is none. Freed with mig_free. */
+bool mig_cli_from_config(const mig_cli *cli, const char *key, bool is_path, char **out, mig_error *err);
+bool mig_cli_copy(const char *text, char **out, mig_error *err);
 /* key.c: which keys are for snapshots; and that of encryption itself, from its file or by asking on the terminal
  * (once). */
 bool mig_cli_settle_keys(mig_cli *cli, mig_error *err);

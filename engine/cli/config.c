@@ -68,7 +68,7 @@ static bool load_config(mig_cli *cli, mig_error *err) {
   bson_error_t error;
   if (!asked && !mig_fs_exists(path)) return true;
   if (!mig_fs_read(path, 1 << 20, &text, err)) {
-    if (err) err->code = MIG_E_USAGE;
+    if (err && err->code != MIG_E_NO_MEMORY) err->code = MIG_E_USAGE;
     return false;
   }
   cli->config = bson_new_from_json(text.data, (ssize_t)text.size, &error);
@@ -77,40 +77,58 @@ static bool load_config(mig_cli *cli, mig_error *err) {
     mig_fail(err, MIG_E_USAGE, "%s is not JSON", path);
     return mig_why(err, "%s", error.message);
   }
-  cli->config_path = mig_strdup(path);
+  if (!mig_cli_copy(path, &cli->config_path, err)) return false;
   const char *uri = NULL;
   if (mig_bson_str(cli->config, "uri", &uri)) warn_if_open(cli, path, uri);
   return known_keys(path, cli->config, err);
 }
 
-/* Paths in mig.json are relative to its folder, so that mig works from anywhere with --config. */
-char *mig_cli_from_config(const mig_cli *cli, const char *key, bool is_path) {
-  const char *value = NULL;
-  if (!cli->config || !mig_bson_str(cli->config, key, &value)) return NULL;
-  const char *slash = strrchr(cli->config_path, '/');
-  if (!is_path || !slash || value[0] == '/' || strstr(value, "://")) return mig_strdup(value);
-  return mig_strdup_printf("%.*s%s", (int)(slash - cli->config_path + 1), cli->config_path, value);
+/* A setting that was given and could not be copied is never taken for one that was not given. */
+bool mig_cli_copy(const char *text, char **out, mig_error *err) {
+  *out = mig_strdup(text);
+  return !text || *out || mig_no_memory(err, "settings");
 }
 
-static char *settle_one(const mig_cli *cli, mig_option option, const char *variable, const char *key, bool is_path,
-                        const char *fallback) {
-  const char *environment = getenv(variable);
-  if (cli->opt[option]) return mig_strdup(cli->opt[option]);
-  if (environment && *environment) return mig_strdup(environment);
-  char *configured = mig_cli_from_config(cli, key, is_path);
-  return configured ? configured : mig_strdup(fallback);
+/* Paths in mig.json are relative to its folder, so that mig works from anywhere with --config. */
+bool mig_cli_from_config(const mig_cli *cli, const char *key, bool is_path, char **out, mig_error *err) {
+  const char *value = NULL;
+  *out = NULL;
+  if (!cli->config || !mig_bson_str(cli->config, key, &value)) return true;
+  const char *slash = strrchr(cli->config_path, '/');
+  if (!is_path || !slash || value[0] == '/' || strstr(value, "://")) return mig_cli_copy(value, out, err);
+  *out = mig_strdup_printf("%.*s%s", (int)(slash - cli->config_path + 1), cli->config_path, value);
+  return *out || mig_no_memory(err, "settings");
+}
+
+typedef struct setting {
+  mig_option option;
+  const char *variable, *key;
+  bool is_path;
+  const char *fallback;
+} setting;
+
+static bool settle_one(const mig_cli *cli, const setting *s, char **out, mig_error *err) {
+  const char *environment = getenv(s->variable);
+  if (cli->opt[s->option]) return mig_cli_copy(cli->opt[s->option], out, err);
+  if (environment && *environment) return mig_cli_copy(environment, out, err);
+  return mig_cli_from_config(cli, s->key, s->is_path, out, err) && (*out || mig_cli_copy(s->fallback, out, err));
 }
 
 bool mig_cli_settle(mig_cli *cli, mig_error *err) {
+  const struct {
+    setting setting;
+    char **out;
+  } all[] = {{{OPT_URI, "MIG_URI", "uri", false, NULL}, &cli->uri},
+             {{OPT_DB, "MIG_DB", "db", false, NULL}, &cli->db},
+             {{OPT_DIR, "MIG_DIR", "dir", true, "migrations"}, &cli->dir},
+             {{OPT_STORE, "MIG_STORE", "store", true, "snapshots"}, &cli->store},
+             {{OPT_BY, "MIG_BY", "by", false, NULL}, &cli->by},
+             {{OPT_LOG_FILE, "MIG_LOG_FILE", "logFile", true, "migration-execution.log"}, &cli->log_file},
+             {{OPT_METRICS_FILE, "MIG_METRICS_FILE", "metricsFile", true, NULL}, &cli->metrics_file}};
   if (!load_config(cli, err)) return false;
-  cli->uri = settle_one(cli, OPT_URI, "MIG_URI", "uri", false, NULL);
-  cli->db = settle_one(cli, OPT_DB, "MIG_DB", "db", false, NULL);
-  cli->dir = settle_one(cli, OPT_DIR, "MIG_DIR", "dir", true, "migrations");
-  cli->store = settle_one(cli, OPT_STORE, "MIG_STORE", "store", true, "snapshots");
-  cli->by = settle_one(cli, OPT_BY, "MIG_BY", "by", false, NULL);
-  cli->log_file = settle_one(cli, OPT_LOG_FILE, "MIG_LOG_FILE", "logFile", true, "migration-execution.log");
-  cli->metrics_file = settle_one(cli, OPT_METRICS_FILE, "MIG_METRICS_FILE", "metricsFile", true, NULL);
-  return ((cli->dir && cli->store && cli->log_file) || mig_no_memory(err, "settings")) && mig_cli_settle_keys(cli, err);
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    if (!settle_one(cli, &all[i].setting, all[i].out, err)) return false;
+  return mig_cli_settle_keys(cli, err);
 }
 
 /* name: how the user calls it. */

@@ -94,17 +94,19 @@ static bool settle_key(mig_cli *cli, mig_error *err) {
     words = variable("MIG_PASSPHRASE_FILE");
   }
   if (file && words) return too_many(err);
-  const bool given = file || words;
-  cli->key_file = given ? mig_strdup(file) : mig_cli_from_config(cli, "keyFile", true);
-  cli->passphrase_file = given ? mig_strdup(words) : mig_cli_from_config(cli, "passphraseFile", true);
-  if (given && !cli->key_file && !cli->passphrase_file) return mig_no_memory(err, "settings");
+  const bool ok = file || words
+                      ? mig_cli_copy(file, &cli->key_file, err) && mig_cli_copy(words, &cli->passphrase_file, err)
+                      : mig_cli_from_config(cli, "keyFile", true, &cli->key_file, err) &&
+                            mig_cli_from_config(cli, "passphraseFile", true, &cli->passphrase_file, err);
+  if (!ok) return false;
   return !(cli->key_file && cli->passphrase_file) || too_many(err);
 }
 
 bool mig_cli_settle_keys(mig_cli *cli, mig_error *err) {
   const char *signs = cli->opt[OPT_SIGN_KEY] ? cli->opt[OPT_SIGN_KEY] : variable("MIG_SIGN_KEY_FILE");
-  cli->sign_key_file = signs ? mig_strdup(signs) : mig_cli_from_config(cli, "signKey", true);
-  return (!signs || cli->sign_key_file || mig_no_memory(err, "settings")) && settle_key(cli, err);
+  return (signs ? mig_cli_copy(signs, &cli->sign_key_file, err)
+                : mig_cli_from_config(cli, "signKey", true, &cli->sign_key_file, err)) &&
+         settle_key(cli, err);
 }
 
 bool mig_cli_nobody_there(const mig_cli *cli, mig_error *err) {

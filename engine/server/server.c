@@ -31,7 +31,7 @@ static bool read_pem(const char *path, bool secret, mig_buf *out, mig_error *err
   if (!path) return true;
   if (secret) return mig_fs_read_secret(path, MOST_PEM, out, err);
   if (mig_fs_read(path, MOST_PEM, out, err)) return true;
-  if (err) err->code = MIG_E_USAGE;
+  if (err && err->code != MIG_E_NO_MEMORY) err->code = MIG_E_USAGE;
   return false;
 }
 

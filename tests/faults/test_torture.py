@@ -4,6 +4,7 @@ Each gives a clean error in three lines, no leak (the build with sanitizers), no
 "before" at once, and the rest is so after `mig recover`. Here in a fixed stride, with --run-long every one, or with
 MIG_EVERY=N every Nth, from the MIG_FROM-th on (1 unless told): all of them are some 16,000 runs of the program.
 """
+import json
 import os
 import pathlib
 
@@ -144,3 +145,33 @@ def test_short_memory_never_passes_for_what_a_server_cannot_do(project, request,
         now = project.db.migrationlocks.find_one(kept)
         assert now is None or now["has"] == known, f"allocation {nth} of {total}: {result!r}"
         count("doctor: an allocation fails")
+
+
+def test_short_memory_never_makes_a_setting_one_that_was_not_given(project, tmp_path):
+    """The database, the store and the key are those that were asked for, or none: each of the first allocations fails."""
+    p = project
+    p.db.users.insert_many([{"_id": i} for i in range(5)])
+    key, trace = p.folder / "key", tmp_path / "trace"
+    key.write_bytes(os.urandom(32))
+    key.chmod(0o600)
+    other = p.client[p.name + "_other"]
+    other.users.insert_one({"_id": "not this one"})
+    (p.folder / "mig.json").write_text(json.dumps({"keyFile": "key", "store": "elsewhere"}))
+    uri = p.uri.replace("/?", f"/{other.name}?") if "/?" in p.uri else f"{p.uri.rstrip('/')}/{other.name}"
+    p.mig("doctor", uri=uri)
+    try:
+        for nth in range(1, 41):
+            trace.unlink(missing_ok=True)
+            result = p.mig("snapshot", "create", "--json", code=None, uri=uri, MIG_FAIL_ALLOC=nth, MIG_CRASH_TRACE=trace)
+            assert result.code in (0, 1), f"allocation {nth}: {result!r}"
+            if result.code:
+                three_lines(result)
+            assert not p.store.exists(), f"allocation {nth}: another store"
+            for made in (p.folder / "elsewhere").glob("*.mig.tar"):
+                shown = p.mig("snapshot", "show", made, "--json").lines
+                assert {x["database"] for x in shown if "database" in x} == {p.name}, f"allocation {nth}"
+                assert all(x["encrypted"] for x in shown if "encrypted" in x), f"allocation {nth}"
+                made.unlink()
+            count("settings: an allocation fails")
+    finally:
+        p.client.drop_database(other.name)
