@@ -130,6 +130,11 @@ class Ready:
         self.state = State(p, folder / "aside")
         self.before = picture(p)
         self.points, self.result = trace(p, self.command, folder / "trace")
+        for _ in range(5):  # the second server commits nothing while anything else is written: the progress, once a second
+            if scenario is not up_in_a_transaction or "commit_after" in self.points:
+                break
+            self.state.put(p)
+            self.points, self.result = trace(p, self.command, folder / "trace")
         began = time.monotonic()
         self.state.put(p)
         p.mig(*self.command, code=None)
