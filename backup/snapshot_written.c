@@ -71,13 +71,10 @@ static bool look(mig_work *w, const mig_snapshot_item *item, const counted *befo
 
 bool mig_written_tell(mig_work *w, const mig_written_marks *watched, mig_manifest *m, mig_error *err) {
   const mig_snapshot_plan *plan = watched->plan;
-  for (size_t i = 0; i < m->collection_count; i++) {
-    mig_collection_entry *entry = &m->collections[i];
-    if (entry->holds != MIG_HOLDS_DOCUMENTS) continue;
-    for (size_t j = 0; j < plan->count; j++)
-      if (strcmp(plan->items[j].name, entry->name) == 0 && !look(w, &plan->items[j], &watched->before[j], entry, err))
-        return false;
-  }
+  for (size_t i = 0; i < plan->count; i++)
+    if (plan->items[i].holds == MIG_HOLDS_DOCUMENTS &&
+        !look(w, &plan->items[i], &watched->before[i], &m->collections[i], err))
+      return false;
   return true;
 }
 

@@ -17,7 +17,8 @@
 typedef struct mig_written_marks mig_written_marks;
 
 bool mig_written_watch(mig_work *w, const mig_snapshot_plan *plan, mig_written_marks **out, mig_error *err);
-/* Says each that was written to, as a warning. The manifest's entries are those of the plan, with their sums. */
+/* Says each that was written to, as a warning. The manifest's entries are those of the plan, one for each and in its
+ * order, with their sums. */
 bool mig_written_tell(mig_work *w, const mig_written_marks *watched, mig_manifest *m, mig_error *err);
 void mig_written_free(mig_written_marks *watched);
 

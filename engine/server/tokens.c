@@ -25,7 +25,6 @@ const char *mig_scope_name(mig_scope scope) {
   return names[scope];
 }
 
-/* A secret that others can read is none. */
 static bool bad_line(const char *path, size_t line, const char *why, mig_error *err) {
   mig_fail(err, MIG_E_USAGE, "%s:%zu: this is not a token", path, line);
   mig_why(err, "%s", why);
