@@ -65,9 +65,9 @@ class Project:
         env.update({k: str(v) for k, v in extra.items()})
         return env
 
-    def mig(self, *args, code=0, uri=None, timeout=180, stdin="", **env):
+    def mig(self, *args, code=0, uri=None, timeout=180, stdin="", program=None, **env):
         """Runs mig and, unless code is None, insists on that exit code."""
-        done = subprocess.run([os.environ["MIG_BIN"], *map(str, args)], cwd=self.folder, input=stdin, text=True,
+        done = subprocess.run([program or os.environ["MIG_BIN"], *map(str, args)], cwd=self.folder, input=stdin, text=True,
                               capture_output=True, timeout=timeout, env=self.environment(uri, **env))
         result = Result(done)
         if code is not None:

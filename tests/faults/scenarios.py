@@ -8,7 +8,7 @@ import time
 
 from cli_support import with_validator
 from conftest import Project
-from crash_support import (DDL, FAILS, KILLED, STEPS, State, archives, archives_are_whole, fill, has_command, nothing_is_left_over,
+from crash_support import (DDL, FAILS, JUDGE, KILLED, STEPS, State, archives, archives_are_whole, fill, has_command, nothing_is_left_over,
                            picture, trace)
 
 ONE_UP = {"up": STEPS[:1], "down": [{"removeField": {"collection": "users", "field": "marked"}},
@@ -150,7 +150,7 @@ class Ready:
     def judge(self, killed_at):
         """After a kill: recover, twice; and the promise."""
         p = self.project
-        p.mig("recover")
+        p.mig("recover", program=JUDGE)
         now = picture(p)
         assert now in self.allowed, f"{self.name} killed at {killed_at}: neither before nor after"
         nothing_is_left_over(p)
@@ -159,7 +159,7 @@ class Ready:
             old = {name: content for name, content in old.items() if name in archives(p)}
             assert old
         archives_are_whole(p, old)
-        p.mig("recover")
+        p.mig("recover", program=JUDGE)
         assert picture(p) == now
         return now
 

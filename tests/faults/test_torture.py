@@ -2,7 +2,8 @@
 
 Each gives a clean error in three lines, no leak (the build with sanitizers), no wrong state: exit 0 is "after", exit 1 and 3 are
 "before" at once, and the rest is so after `mig recover`. Here in a fixed stride, with --run-long every one, or with
-MIG_EVERY=N every Nth, from the MIG_FROM-th on (1 unless told): all of them are some 16,000 runs of the program.
+MIG_EVERY=N every Nth, from the MIG_FROM-th on (1 unless told): all of them are some 16,000 runs of the program. A place
+that fails does not end the test: the others are tried, too, and all findings told together.
 """
 import json
 import os
@@ -20,6 +21,7 @@ from wireproxy import NthMessage, WireProxy, error_reply, lose_reply, lose_reque
 SHORT = [scenarios.up_fails, scenarios.restore_by_delta]
 LONG = [scenarios.up, scenarios.down_fails, scenarios.restore_by_swap, scenarios.snapshot_create, scenarios.recover_a_run]
 TORTURED = SHORT + [pytest.param(s, marks=pytest.mark.long, id=s.__name__) for s in LONG]
+TOO_MANY = 20  # findings: something is wrong with all of them
 SAMPLE = 4  # of each scenario and kind when the run is not a long one
 EVERY, FROM = int(os.environ.get("MIG_EVERY") or 1), int(os.environ.get("MIG_FROM") or 1)
 FAULTFS = pathlib.Path(os.environ.get("MIG_BIN", "x")).parent / "tests" / "libmig_faultfs.so"
@@ -62,6 +64,22 @@ def clean(r, result, what):
     r.judge(what)
 
 
+class Findings(list):
+    """What did not hold, place by place."""
+
+    def look(self, r, result, what, counted):
+        try:
+            clean(r, result, what)
+            count(f"{r.name}: {counted}")
+        except Exception as e:  # pylint: disable=broad-except  (a timeout, what the server said: findings, too)
+            self.append(f"{what}: {type(e).__name__}: {e}")
+            if len(self) == TOO_MANY:
+                self.tell()
+
+    def tell(self):
+        assert not self, f"{len(self)} findings\n" + "\n\n".join(self)
+
+
 def positions(total, request):
     if request.config.getoption("--run-long"):
         return range(FROM, total + 1, EVERY)
@@ -77,12 +95,13 @@ def test_each_allocation_fails_cleanly(scenario, ready, request, tmp_path):
     r.project.mig(*r.command, code=None, MIG_FAIL_ALLOC=0, MIG_CRASH_TRACE=trace)
     total = int(trace.read_text().split()[-1])
     assert total > 100
+    findings = Findings()
     for nth in positions(total, request):
         trace.unlink(missing_ok=True)
         r.state.put(r.project)
         result = r.project.mig(*r.command, code=None, MIG_FAIL_ALLOC=nth, MIG_CRASH_TRACE=trace)
-        clean(r, result, f"allocation {nth} of {total}")
-        count(f"{r.name}: an allocation fails")
+        findings.look(r, result, f"allocation {nth} of {total}", "an allocation fails")
+    findings.tell()
 
 
 @pytest.mark.parametrize("scenario", TORTURED, ids=lambda s: s.__name__)
@@ -93,13 +112,14 @@ def test_each_file_call_fails_cleanly(scenario, ready, request, tmp_path):
     r.project.mig(*r.command, code=None, **disk(r.project.folder, "0", log))
     calls = log.read_text().splitlines()
     assert len(calls) > 20
+    findings = Findings()
     for nth in positions(len(calls), request):
         r.state.put(r.project)
         log.unlink()
         result = r.project.mig(*r.command, code=None, **disk(r.project.folder, nth, log))
         failed = [line for line in log.read_text().splitlines() if line.endswith("FAILED")]
-        clean(r, result, f"{failed}")
-        count(f"{r.name}: a file call fails")
+        findings.look(r, result, f"file call {nth}: {failed}", "a file call fails")
+    findings.tell()
 
 
 MESSAGES = {"request lost": lose_request, "reply lost": lose_reply, "refused": error_reply(8000), "not authorized": error_reply(13),
@@ -122,12 +142,13 @@ def test_each_message_to_the_server_fails_cleanly(scenario, kind, ready, request
         places = range(1 + (offset + counting.seen // 7) % counting.seen, counting.seen + 1, counting.seen)
     else:
         places = positions(counting.seen, request)
+    findings = Findings()
     for nth in places:
         r.state.put(r.project)
         with WireProxy(r.project.uri, [NthMessage(nth, MESSAGES[kind])]) as proxy:
             result = r.project.mig(*r.command, code=None, uri=proxy.uri, timeout=300)
-        clean(r, result, f"message {nth} of {counting.seen} ({proxy.log[-1]}): {kind}")
-        count(f"{r.name}: a message to the server: {kind}")
+        findings.look(r, result, f"message {nth} of {counting.seen} ({proxy.log[-1]}): {kind}", f"a message to the server: {kind}")
+    findings.tell()
 
 
 def test_short_memory_never_passes_for_what_a_server_cannot_do(project, request, tmp_path):
@@ -138,7 +159,7 @@ def test_short_memory_never_passes_for_what_a_server_cannot_do(project, request,
     total, known = int(trace.read_text().split()[-1]), project.db.migrationlocks.find_one(kept)["has"]
     assert total > 50 and known
     step = 1 if request.config.getoption("--run-long") else 5
-    for nth in range(1, total + 1, step):
+    for nth in range(FROM, total + 1, step * EVERY):
         project.db.migrationlocks.delete_one(kept)
         trace.unlink(missing_ok=True)
         result = project.mig("doctor", code=None, MIG_FAIL_ALLOC=nth, MIG_CRASH_TRACE=trace)
@@ -160,7 +181,7 @@ def test_short_memory_never_makes_a_setting_one_that_was_not_given(project, tmp_
     uri = p.uri.replace("/?", f"/{other.name}?") if "/?" in p.uri else f"{p.uri.rstrip('/')}/{other.name}"
     p.mig("doctor", uri=uri)
     try:
-        for nth in range(1, 41):
+        for nth in range(FROM, 41, EVERY):
             trace.unlink(missing_ok=True)
             result = p.mig("snapshot", "create", "--json", code=None, uri=uri, MIG_FAIL_ALLOC=nth, MIG_CRASH_TRACE=trace)
             assert result.code in (0, 1), f"allocation {nth}: {result!r}"
