@@ -98,8 +98,7 @@ static bool look_at_snapshot_reads(mig_db *db, mig_caps *out, mig_error *err) {
     if (err) *err = local;
     return false;
   }
-  const bool maybe = !decided && local.transient;
-  out->has[MIG_CAP_SNAPSHOT_READS] = decided && has ? MIG_YES : maybe ? MIG_UNKNOWN : MIG_NO;
+  out->has[MIG_CAP_SNAPSHOT_READS] = mig_caps_outcome(decided, has, &local);
   return true;
 }
 

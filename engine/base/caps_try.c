@@ -47,6 +47,11 @@ bool mig_caps_is_no_answer(const mig_error *err) {
   return err->network || err->code == MIG_E_NO_MEMORY;
 }
 
+mig_tri mig_caps_outcome(bool decided, bool has, const mig_error *err) {
+  if (decided) return has ? MIG_YES : MIG_NO;
+  return err->server_code == UNAUTHORIZED || err->transient || mig_db_passing(err) ? MIG_UNKNOWN : MIG_NO;
+}
+
 /* Each try: false with err when it could not be decided; *has tells otherwise. A server's refusal is a "no". */
 
 static bool try_transactions(scratch *s, bool *has, mig_error *err) {
@@ -185,8 +190,14 @@ static bool try_validator(scratch *s, bool *has, mig_error *err) {
     ok = run(s->db,
              BCON_NEW("collMod", BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"),
              err);
-  *has = ok && !insert(s->db, s->a, 1, &refused) && !refused.network;
-  return ok;
+  if (!ok) return false;
+  *has = !insert(s->db, s->a, 1, &refused);
+  if (*has && (mig_caps_is_no_answer(&refused) || mig_caps_outcome(false, false, &refused) == MIG_UNKNOWN)) {
+    *has = false; /* refused, but not for what it holds */
+    *err = refused;
+    return false;
+  }
+  return true;
 }
 
 static bool try_views(scratch *s, bool *has, mig_error *err) {
@@ -276,6 +287,7 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
   };
   char random[9];
   bool tidy = true;
+  int attempts = 5;
   if (!mig_random_hex(4, random, err) || !drop_leftovers(db, err)) return false;
   for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
     scratch s = {.db = db};
@@ -285,12 +297,12 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
     snprintf(s.a, sizeof s.a, "migprobe_%s_%zua", random, i);
     snprintf(s.b, sizeof s.b, "migprobe_%s_%zub", random, i);
     bool decided = false;
-    /* a transaction just after a collection was created may be told to come again */
-    for (int attempt = 0; attempt < 5 && !decided; attempt++) {
+    /* a transaction just after a collection was created may be told to come again; a primary may have just gone */
+    for (int attempt = 0; attempt < attempts && !decided; attempt++) {
       if (attempt) mig_sleep_ms(50 << attempt);
       mig_error_clear(&local);
       decided = tries[i].fn(&s, &has, &local);
-      if (!local.transient || local.network) break;
+      if (local.network || !(local.transient || mig_db_passing(&local))) break;
       drop(db, s.a, NULL);
     }
     if (!decided && mig_caps_is_no_answer(&local)) {
@@ -298,8 +310,8 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
       if (err) *err = local;
       return false;
     }
-    const bool maybe = !decided && (local.server_code == UNAUTHORIZED || local.transient);
-    caps->has[tries[i].cap] = has ? MIG_YES : maybe ? MIG_UNKNOWN : MIG_NO;
+    if (!decided && mig_db_passing(&local)) attempts = 1; /* it does not pass soon: each is asked once */
+    caps->has[tries[i].cap] = mig_caps_outcome(decided, has, &local);
     mig_crash_point(MIG_CRASH_PROBE_SCRATCH);
     /* the view first: a collection under it may not be droppable */
     tidy = drop(db, s.b, NULL) && tidy;

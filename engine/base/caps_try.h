@@ -13,8 +13,10 @@
 
 /* Reads one document of an existing collection at one cluster time. *has: the server said at which. Writes nothing. */
 bool mig_caps_read_snapshot(mig_db *db, const char *collection, bool *has, mig_error *err);
-/* What a try failed with says nothing about the server. */
+/* What a try failed with says nothing, and there is no use in trying on. */
 bool mig_caps_is_no_answer(const mig_error *err);
+/* MIG_NO: it was done, and did not have it, or the server refused for good. err: of a try that could not be decided. */
+mig_tri mig_caps_outcome(bool decided, bool has, const mig_error *err);
 bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err);
 
 #endif

@@ -45,6 +45,9 @@ typedef enum mig_access { MIG_READ, MIG_WRITE } mig_access;
 /* Runs a command on the database. reply (may be NULL) must be uninitialised; it is initialised in any case:
  * bson_destroy it. */
 bool mig_db_command(mig_db *db, mig_access access, const bson_t *command, bson_t *reply, mig_error *err);
+/* No whole reply, or a server that was not itself (its primary gone, shutting down, interrupted, out of time): the same
+ * may succeed in a moment. Whether it took effect is not known. */
+bool mig_db_passing(const mig_error *err);
 /* The same on the admin database, never in the transaction. */
 bool mig_db_admin(mig_db *db, const bson_t *command, bson_t *reply, mig_error *err);
 /* The same, always outside the transaction (for probing and for the lease). */

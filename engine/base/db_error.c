@@ -60,6 +60,29 @@ bool mig_db_error(mig_error *err, const mig_db *db, const char *command, const b
   return false;
 }
 
+bool mig_db_passing(const mig_error *err) {
+  static const int32_t codes[] = {
+      6,     /* HostUnreachable */
+      7,     /* HostNotFound */
+      50,    /* MaxTimeMSExpired */
+      89,    /* NetworkTimeout */
+      91,    /* ShutdownInProgress */
+      134,   /* ReadConcernMajorityNotAvailableYet */
+      189,   /* PrimarySteppedDown */
+      262,   /* ExceededTimeLimit */
+      9001,  /* SocketException */
+      10107, /* NotWritablePrimary */
+      11600, /* InterruptedAtShutdown */
+      11601, /* Interrupted */
+      11602, /* InterruptedDueToReplStateChange */
+      13435, /* NotPrimaryNoSecondaryOk */
+      13436, /* NotPrimaryOrSecondary */
+  };
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    if (err->server_code == codes[i]) return true;
+  return err->network;
+}
+
 static bool fail_from(mig_error *err, const mig_db *db, const char *command, const char *kind, const bson_t *detail,
                       const bson_t *reply) {
   bson_error_t error;

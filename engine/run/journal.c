@@ -146,12 +146,9 @@ bool mig_ledger_phase(mig_db *db, const mig_run_key *key, mig_phase phase, const
   return ok;
 }
 
-/* No reply, no majority in time, or a primary that went: it may have taken effect all the same. */
+/* No majority in time (64), no reply, or a primary that went: it may have taken effect all the same. */
 static bool maybe_done(const mig_error *e) {
-  static const int32_t codes[] = {64, 91, 189, 10107, 11600, 11602, 13435, 13436};
-  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-    if (e->server_code == codes[i]) return true;
-  return e->network;
+  return e->server_code == 64 || mig_db_passing(e);
 }
 
 static bool ended(mig_db *db, const mig_run_key *key, mig_status status) {

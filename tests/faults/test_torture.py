@@ -168,6 +168,29 @@ def test_short_memory_never_passes_for_what_a_server_cannot_do(project, request,
         count("doctor: an allocation fails")
 
 
+PASSING = {"not the primary": 10107, "stepped down": 189, "shutting down": 91, "interrupted": 11601, "out of time": 50}
+
+
+@pytest.mark.parametrize("times", [1, 5, pytest.param(None, marks=pytest.mark.long)], ids=["once", "five times", "from there on"])
+def test_trouble_that_passes_is_never_kept_as_what_a_server_cannot_do(times, project, request):
+    """A primary that steps down in the middle of a try says nothing about what the next one can do."""
+    kept = {"_id": "mig.capabilities"}
+    with WireProxy(project.uri) as proxy:
+        counting = NthMessage(0, None, times=0)
+        proxy.rules.append(counting)
+        project.mig("doctor", uri=proxy.uri)
+    known = project.db.migrationlocks.find_one(kept)["has"]
+    step = 1 if request.config.getoption("--run-long") else counting.seen // 7
+    for nth in range(FROM, counting.seen + 1, step * EVERY):
+        why = list(PASSING)[nth // step % len(PASSING)]
+        project.db.migrationlocks.delete_one(kept)
+        with WireProxy(project.uri, [NthMessage(nth, error_reply(PASSING[why]), times=times)]) as proxy:
+            result = project.mig("doctor", code=None, uri=proxy.uri)
+        now = (project.db.migrationlocks.find_one(kept) or {"has": {}})["has"]
+        assert now.items() <= known.items(), f"message {nth} of {counting.seen} ({proxy.log[-1]}): {why}: {now}\n{result!r}"
+        count(f"doctor: a message to the server: {why}")
+
+
 def test_short_memory_never_makes_a_setting_one_that_was_not_given(project, tmp_path):
     """The database, the store and the key are those that were asked for, or none: each of the first allocations fails."""
     p = project
