@@ -91,6 +91,14 @@ static void show(const mig_unique_keys *what, const bson_t *group, mig_guard_res
   bson_destroy(&values);
 }
 
+static bool is_any(const mig_guard_env *env, const mig_unique_keys *what, bool *any, mig_error *err) {
+  bson_t *command = mig_unique_keys_any(what), doc;
+  bool ok = mig_db_first(env->work->db, command, &doc, any, err);
+  bson_destroy(&doc);
+  bson_destroy(command);
+  return ok;
+}
+
 /* Counts the groups as they come; only the first few are kept. */
 static bool count_groups(const mig_guard_env *env, const mig_unique_keys *what, const bson_t *command,
                          mig_guard_result *out, char *text, size_t size, mig_error *err) {
@@ -136,6 +144,10 @@ static bool run(const mig_guard_env *env, const bson_t *args, mig_guard_result *
   mig_guard_filter(args, &filter);
   what.filter = &filter;
   if (mig_bson_doc(args, "collation", &collation)) what.collation = &collation;
+  bool any = false;
+  if (!is_any(env, &what, &any, err)) return false;
+  out->offenders = 0;
+  if (!any) return true;
   bson_t *command = mig_unique_keys_command(&what);
   bool ok = count_groups(env, &what, command, out, text, sizeof text, err);
   if (ok && out->offenders > 0) {

@@ -22,6 +22,16 @@ static void add_stage(stages *s, const char *op, const bson_t *argument) {
   bson_append_document_end(&s->pipeline, &stage);
 }
 
+static void add_limit(stages *s, int32_t n) {
+  char buffer[16];
+  const char *key;
+  bson_t stage;
+  bson_uint32_to_string(s->count++, &key, buffer, sizeof buffer);
+  BSON_APPEND_DOCUMENT_BEGIN(&s->pipeline, key, &stage);
+  BSON_APPEND_INT32(&stage, "$limit", n);
+  bson_append_document_end(&s->pipeline, &stage);
+}
+
 static const char *numbered(const char *prefix, size_t n, char text[static 32]) {
   snprintf(text, 32, "%s%zu", prefix, n);
   return text;
@@ -169,13 +179,19 @@ static void append_whole(bson_t *group, const stages *s) {
   bson_append_document_end(group, &sum);
 }
 
+/* {rows: {$sum: 1}} for each key. */
+static void append_rows(bson_t *group, const mig_unique_keys *what) {
+  bson_t sum;
+  append_key(group, what);
+  BSON_APPEND_DOCUMENT_BEGIN(group, "rows", &sum);
+  BSON_APPEND_INT32(&sum, "$sum", 1);
+  bson_append_document_end(group, &sum);
+}
+
 /* $first and $last, not $min and $max, which leave out an _id that is null; not $push, which has no bound. */
 static void group_keys(stages *s, const mig_unique_keys *what) {
   bson_t group = BSON_INITIALIZER, inner;
-  append_key(&group, what);
-  BSON_APPEND_DOCUMENT_BEGIN(&group, "rows", &inner);
-  BSON_APPEND_INT32(&inner, "$sum", 1);
-  bson_append_document_end(&group, &inner);
+  append_rows(&group, what);
   append_whole(&group, s);
   BSON_APPEND_DOCUMENT_BEGIN(&group, "first", &inner);
   BSON_APPEND_UTF8(&inner, "$first", "$__mig_id");
@@ -214,22 +230,45 @@ static void match_repeated(stages *s) {
   bson_destroy(&match);
 }
 
-bson_t *mig_unique_keys_command(const mig_unique_keys *what) {
-  stages s = {.count = 0};
+/* The stages before the group: a row for each value that the index would hold. */
+static void begin(stages *s, const mig_unique_keys *what) {
+  memset(s, 0, sizeof *s);
+  bson_init(&s->pipeline);
+  if (!bson_empty(what->filter)) add_stage(s, "$match", what->filter);
+  if (what->sparse) match_sparse(s, what);
+  project_fields(s, what);
+  unwind_all(s, what);
+}
+
+static bson_t *end(stages *s, const mig_unique_keys *what) {
   bson_t *command = bson_new(), cursor;
-  bson_init(&s.pipeline);
-  if (!bson_empty(what->filter)) add_stage(&s, "$match", what->filter);
-  if (what->sparse) match_sparse(&s, what);
-  project_fields(&s, what);
-  unwind_all(&s, what);
-  group_keys(&s, what);
-  match_repeated(&s);
   BSON_APPEND_UTF8(command, "aggregate", what->collection);
-  BSON_APPEND_ARRAY(command, "pipeline", &s.pipeline);
+  BSON_APPEND_ARRAY(command, "pipeline", &s->pipeline);
   BSON_APPEND_DOCUMENT_BEGIN(command, "cursor", &cursor);
   bson_append_document_end(command, &cursor);
   BSON_APPEND_BOOL(command, "allowDiskUse", true);
   if (what->collation) BSON_APPEND_DOCUMENT(command, "collation", what->collation);
-  bson_destroy(&s.pipeline);
+  bson_destroy(&s->pipeline);
   return command;
+}
+
+bson_t *mig_unique_keys_any(const mig_unique_keys *what) {
+  stages s;
+  bson_t group = BSON_INITIALIZER, *repeated = BCON_NEW("rows", "{", "$gt", BCON_INT32(1), "}");
+  begin(&s, what);
+  append_rows(&group, what);
+  add_stage(&s, "$group", &group);
+  add_stage(&s, "$match", repeated);
+  add_limit(&s, 1);
+  bson_destroy(&group);
+  bson_destroy(repeated);
+  return end(&s, what);
+}
+
+bson_t *mig_unique_keys_command(const mig_unique_keys *what) {
+  stages s;
+  begin(&s, what);
+  group_keys(&s, what);
+  match_repeated(&s);
+  return end(&s, what);
 }

@@ -1,8 +1,11 @@
 /*
- * unique_keys.h - one aggregation that finds the values which a unique index would refuse
+ * unique_keys.h - the aggregation that finds the values which a unique index would refuse
  *
+ *     bson_t *any = mig_unique_keys_any(&what);           at most one result; none: there are no duplicates
  *     bson_t *command = mig_unique_keys_command(&what);   mig_db_query(db, command, ...);   bson_destroy(command);
  *
+ * The first costs the server half of the second, and mostly there are none. An element that an array holds twice gives
+ * it a result, too: only the second tells.
  * Each result is one value (or combination) that more than one document has:
  *     {_id: {v0: first field, e0: was it an empty array, v1: ...}, rows, first: an _id, last: another _id}
  *
@@ -28,6 +31,7 @@ typedef struct mig_unique_keys {
   bool sparse;             /* leaves out documents that have none of the fields */
 } mig_unique_keys;
 
+bson_t *mig_unique_keys_any(const mig_unique_keys *what);
 bson_t *mig_unique_keys_command(const mig_unique_keys *what);
 
 #endif
