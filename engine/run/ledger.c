@@ -202,7 +202,7 @@ bool mig_ledger_read(mig_db *db, const char *name, mig_entry **out, mig_error *e
   bson_t *find = BCON_NEW("find", BCON_UTF8(MIG_LEDGER), "filter", "{", "name", BCON_UTF8(name), "}", "limit",
                           BCON_INT32(1), "readConcern", "{", "level", BCON_UTF8("majority"), "}");
   bool ok = mig_db_command_outside(db, MIG_READ, find, &reply, err);
-  if (!ok && err && !err->network) { /* a server without majority reads has one copy only */
+  if (!ok && err && !mig_db_passing(err)) { /* a server without majority reads has one copy only */
     bson_destroy(&reply);
     bson_t *plain = mig_bson_without(find, (const char *const[]){"readConcern", NULL});
     ok = mig_db_command_outside(db, MIG_READ, plain, &reply, err);

@@ -35,7 +35,9 @@ bool mig_undo_run(mig_engine *e, const char *path, const char *sha256, const cha
     mig_restore_report report = {0};
     mig_error local = {0};
     const mig_restore_options options = {.displaced_store = e->store, .displaced_reason = reason};
-    ok = mig_restore_run(&e->work, archive, &options, &report, &local);
+    if (attempt) mig_sleep_ms(250 << attempt);
+    /* nothing that an earlier attempt sent may be done behind the next one */
+    ok = (attempt == 0 || mig_orphans_end(e, &local)) && mig_restore_run(&e->work, archive, &options, &report, &local);
     if (report.displaced_path) {
       mig_free(*displaced_path);
       *displaced_path = mig_strdup(report.displaced_path);
@@ -45,11 +47,10 @@ bool mig_undo_run(mig_engine *e, const char *path, const char *sha256, const cha
     mig_restore_report_clear(&report);
     if (ok) break;
     if (err) *err = local;
-    /* a server that is restarting comes back; a lost lease or a damaged archive does not */
-    if (!local.network || attempt + 1 == TRIES) break;
-    mig_say(mig_engine_observer(e), MIG_WARNING, "restore: %s: %s; trying again", local.what, local.why);
-    mig_sleep_ms(500 << attempt);
-    if (!mig_orphans_end(e, err) && (!err || !err->network)) break;
+    /* a server that is restarting or has no primary comes back; a lost lease or a damaged archive does not */
+    if (!mig_db_passing(&local)) break;
+    if (attempt + 1 < TRIES)
+      mig_say(mig_engine_observer(e), MIG_WARNING, "restore: %s: %s; trying again", local.what, local.why);
   }
 done:
   mig_archive_free(archive);
