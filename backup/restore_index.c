@@ -164,9 +164,9 @@ bool mig_indexes_create(mig_work *w, const char *collection, const bson_t *recor
 }
 
 bool mig_refused(const mig_error *err, mig_error *keep_first) {
-  /* no majority, not the primary, shutting down, not allowed, not authenticated: another way of writing won't help */
-  static const int32_t final_codes[] = {13, 18, 50, 64, 91, 100, 189, 8000, 10107, 11600, 11602, 13435, 13436};
-  if (!err || err->code != MIG_E_SERVER || err->network) return false;
+  /* not allowed, not authenticated, no majority: another way of writing won't help, nor while the primary is away */
+  static const int32_t final_codes[] = {13, 18, 64, 100, 8000};
+  if (!err || err->code != MIG_E_SERVER || mig_db_passing(err)) return false;
   for (size_t i = 0; i < sizeof final_codes / sizeof *final_codes; i++)
     if (err->server_code == final_codes[i]) return false;
   if (keep_first && keep_first->code == MIG_OK) *keep_first = *err;

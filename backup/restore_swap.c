@@ -72,7 +72,7 @@ static bool replace(mig_restore *r, mig_restore_item *item, const char *stage, b
 
 /* The next run goes on with it, and with a lost lease nothing more may be written. */
 static bool leaves_stage(const mig_error *err) {
-  return err->network || err->code == MIG_E_INTERRUPTED || err->code == MIG_E_LEASE;
+  return mig_db_passing(err) || err->code == MIG_E_INTERRUPTED || err->code == MIG_E_LEASE;
 }
 
 bool mig_restore_swap(mig_restore *r, mig_restore_item *item, mig_error *err) {

@@ -50,7 +50,7 @@ bool mig_db_wait_writes(mig_db *db, int64_t patience_ms, mig_error *err) {
     bool any = false;
     const int64_t waited = mig_now_monotonic_ms() - began;
     const bool told = look(db, waited / 1000, &any, &local);
-    if (!told && local.network) {
+    if (!told && mig_db_passing(&local)) {
       if (err) *err = local;
       return false;
     }

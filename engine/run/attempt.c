@@ -172,8 +172,9 @@ static bool enter_restoring(mig_attempt *a, mig_error *err) {
     mig_error local = {0};
     if (enter(a, MIG_PHASE_RESTORING, NULL, &local)) return true;
     if (err) *err = local;
-    if (!local.network || attempt == 7) return false;
-    mig_say(mig_engine_observer(a->e), MIG_WARNING, "%s: no answer; trying again", mig_db_label(a->e->db));
+    if (!mig_db_passing(&local) || attempt == 7) return false;
+    mig_say(mig_engine_observer(a->e), MIG_WARNING, "%s: %s; trying again", mig_db_label(a->e->db),
+            local.network ? "no answer" : local.why);
     mig_sleep_ms(250 << attempt);
   }
 }
@@ -217,6 +218,17 @@ static void undo(mig_attempt *a) {
            a->snapshot.path ? ")" : "");
 }
 
+/* Is the lease still ours? A new primary being chosen is waited for. */
+static bool still_ours(mig_attempt *a, mig_error *err) {
+  for (int attempt = 0;; attempt++) {
+    mig_error local = {0};
+    if (mig_checkpoint(&a->e->work, &local)) return true;
+    if (err) *err = local;
+    if (local.network || !mig_db_passing(&local) || attempt == 5) return false;
+    mig_sleep_ms(250 << attempt);
+  }
+}
+
 static void settle_failure(mig_attempt *a) {
   mig_error err = {0};
   a->e->undoing = true; /* a signal that came has been heard */
@@ -228,7 +240,7 @@ static void settle_failure(mig_attempt *a) {
     /* nothing was written, or the transaction was aborted */
     a->result.outcome = "failed";
     mig_status back = a->plan->direction == MIG_DOWN ? a->was : MIG_STATUS_FAILED;
-    if (!mig_checkpoint(&a->e->work, &err) || !record_failure(a, back, false, &err))
+    if (!still_ours(a, &err) || !record_failure(a, back, false, &err))
       mig_say(mig_engine_observer(a->e), MIG_WARNING, "the failure could not be recorded (%s: %s); run `mig recover`",
               err.what, err.why);
   }

@@ -235,6 +235,23 @@ bool mig_lease_note_session(mig_lease *l, const uint8_t id[static MIG_SESSION_BY
   return ok && (matched == 1 || lost(l, "another runner took it, or it was force-unlocked", err));
 }
 
+/* A lease that cannot be given back runs out by itself, after half an hour: some seconds are worth waiting for a primary.
+ * A server that does not answer at all has cost its time-out already. */
+static void give_back(mig_lease *l) {
+  bson_t *filter = ours(l);
+  bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()),
+                            "}", "$unset", "{", "expiresAt", BCON_BOOL(true), "}");
+  for (int attempt = 0; attempt < 6; attempt++) {
+    int64_t matched = 0;
+    mig_error local = {0};
+    if (mig_lease_update(l->db, true, filter, update, &matched, &local) || local.network || !mig_db_passing(&local))
+      break;
+    mig_sleep_ms(250 << attempt);
+  }
+  bson_destroy(update);
+  bson_destroy(filter);
+}
+
 void mig_lease_release(mig_lease *l) {
   if (!l) return;
   if (l->threaded) {
@@ -244,14 +261,7 @@ void mig_lease_release(mig_lease *l) {
     pthread_mutex_unlock(&l->mutex);
     pthread_join(l->thread, NULL);
   }
-  int64_t matched = 0;
-  mig_error ignored; /* a lease that cannot be given back runs out by itself */
-  bson_t *filter = ours(l);
-  bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()),
-                            "}", "$unset", "{", "expiresAt", BCON_BOOL(true), "}");
-  mig_lease_update(l->db, true, filter, update, &matched, &ignored);
-  bson_destroy(update);
-  bson_destroy(filter);
+  give_back(l);
   mig_db_close(l->refresh_db);
   pthread_cond_destroy(&l->wake);
   pthread_mutex_destroy(&l->mutex);

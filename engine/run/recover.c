@@ -55,7 +55,7 @@ static bool put_back(mig_engine *e, const mig_run_key *key, const mig_entry *ent
                     &documents, identical, err);
   if (!ok && err && err->code != MIG_E_LEASE) {
     err->code = MIG_E_NOT_RESTORED;
-    if (!err->hint[0] || err->network)
+    if (!err->hint[0] || mig_db_passing(err))
       mig_hint(err, "see to the cause and run `mig recover` again; the snapshot is %s", entry->run.snapshot.path);
   }
   return ok;

@@ -66,7 +66,7 @@ static bool run_one(batch_run *r, const mig_choice *choice, int64_t batch, mig_e
 static bool may_go_on(const batch_run *r, const mig_error *err) {
   if (r->direction != MIG_UP || !r->up || !r->up->continue_on_error) return false;
   int code = mig_code_exit(err->code);
-  return (code == 1 && !err->network) || code == 3;
+  return (code == 1 && !mig_db_passing(err)) || code == 3;
 }
 
 static bool run_choices(batch_run *r, int64_t *ran, mig_error *err) {

@@ -107,7 +107,7 @@ static void announce(const mig_server *s, struct MHD_Daemon *daemon) {
 static bool first_look(mig_server *s, mig_error *err) {
   mig_error away = {0};
   if (mig_readers_healthy(s->readers, &away)) return true;
-  if (away.code != MIG_E_NETWORK && !away.network) {
+  if (away.code != MIG_E_NETWORK && !mig_db_passing(&away)) {
     if (err) *err = away;
     return false;
   }
