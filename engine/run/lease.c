@@ -235,8 +235,8 @@ bool mig_lease_note_session(mig_lease *l, const uint8_t id[static MIG_SESSION_BY
   return ok && (matched == 1 || lost(l, "another runner took it, or it was force-unlocked", err));
 }
 
-/* A lease that cannot be given back runs out by itself, after half an hour: some seconds are worth waiting for a primary.
- * A server that does not answer at all has cost its time-out already. */
+/* A lease that cannot be given back runs out by itself, after half an hour: some seconds are worth waiting for a
+ * primary. A server that does not answer at all has cost its time-out already. */
 static void give_back(mig_lease *l) {
   bson_t *filter = ours(l);
   bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()),
