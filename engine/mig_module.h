@@ -44,7 +44,8 @@ typedef struct mig_module {
   const char *version;                /* NULL: the number in front of the file's name */
   const char *description, *author;   /* may be NULL */
   const char *const *writes;          /* collections whose documents it changes, and those it makes, drops or renames */
-  const char *const *indexes;         /* collections of which only indexes or options change; then no transaction */
+  const char *const *indexes;         /* collections of which only indexes or options change; then no transaction.
+                                         A TTL index removes documents: .writes, too */
   const char *const *reads;           /* others that it only reads */
   const char *const *guards;          /* before up: "{'noDuplicates': {'collection': 'users', 'fields': ['email']}}" */
   const char *const *verify;          /* after up */

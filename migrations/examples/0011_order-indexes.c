@@ -2,7 +2,8 @@
  * A set of indexes from a table: compound, partial, unique, TTL. One that is there already makes it fail before
  * anything is built, so that down drops just what up has built.
  *
- * Only indexes change, so the snapshot holds the index definitions and no documents.
+ * By the TTL index the server removes documents, so they stand in .writes and are in the snapshot; without it .indexes
+ * would do, and no document would be copied.
  */
 #include <mig.h>
 
@@ -46,6 +47,7 @@ const mig_module mig_module_descriptor = {
     .abi = MIG_MODULE_ABI,
     .version = "1.11.0",
     .description = "The indexes that orders are read by",
+    .writes = MIG_LIST("orders"),
     .indexes = MIG_LIST("orders"),
     .guards = MIG_LIST("{'collectionExists': {'collection': 'orders'}}",
                        "{'noDuplicates': {'collection': 'orders', 'fields': ['number']}}"),

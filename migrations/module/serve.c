@@ -25,7 +25,10 @@ bool mig_serve_allows(const mig_serving *s, const char *collection, mig_touch to
            : touch == MIG_TOUCH_METADATA ? "change the indexes of"
                                          : "write to",
            mig_db_name(s->w->db), collection);
-  mig_why(err, "the snapshot holds what a module declares; anything else could not be put back");
+  if (indexes && touch == MIG_TOUCH_DOCUMENTS)
+    mig_why(err, "it is declared in .indexes, so the snapshot holds no documents of it (a TTL index removes some)");
+  else
+    mig_why(err, "the snapshot holds what a module declares; anything else could not be put back");
   return mig_hint(err, "add it to .%s in its descriptor",
                   touch == MIG_TOUCH_READ       ? "reads"
                   : touch == MIG_TOUCH_METADATA ? "indexes"

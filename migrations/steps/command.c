@@ -76,6 +76,7 @@ static bool each_target(const mig_step *step, target_fn fn, void *arg, mig_error
   const mig_command_rule *rule = rule_of(step, &command, &first);
   if (!rule) return true;
   if (!fn(arg, &first, rule->touch, err)) return false;
+  if (mig_command_removes(&command) && !fn(arg, &first, MIG_TOUCH_DOCUMENTS, err)) return false;
   if (rule->kind == MIG_COMMAND_AGGREGATE) return each_stage_target(&command, fn, arg, err);
   if (rule->kind == MIG_COMMAND_MAP_REDUCE) return each_out_target(&command, fn, arg, err);
   return true;

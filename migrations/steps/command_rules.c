@@ -93,6 +93,50 @@ const mig_command_rule *mig_command_rule_find(const char *name) {
   return NULL;
 }
 
+static bool any_expires(const bson_t *command) {
+  bson_t specs, spec;
+  bson_iter_t it;
+  if (!mig_bson_arr(command, "indexes", &specs) || !bson_iter_init(&it, &specs)) return false;
+  while (bson_iter_next(&it))
+    if (mig_bson_iter_doc(&it, &spec) && bson_has_field(&spec, "expireAfterSeconds")) return true;
+  return false;
+}
+
+/* What is not known to leave documents alone (expireAfterSeconds, cappedSize, cappedMax, what is still to come) may
+ * not.
+ */
+static bool changes_more(const bson_t *coll_mod) {
+  static const char *const harmless[] = {"collMod",
+                                         "index",
+                                         "validator",
+                                         "validationLevel",
+                                         "validationAction",
+                                         "viewOn",
+                                         "pipeline",
+                                         "recordPreImages",
+                                         "changeStreamPreAndPostImages",
+                                         "dryRun",
+                                         "comment",
+                                         "maxTimeMS",
+                                         NULL};
+  bson_iter_t it;
+  if (mig_bson_find(coll_mod, "index.expireAfterSeconds", &it)) return true;
+  if (!bson_iter_init(&it, coll_mod)) return false;
+  while (bson_iter_next(&it)) {
+    const char *const *h = harmless;
+    while (*h && strcmp(*h, bson_iter_key(&it)) != 0) h++;
+    if (!*h) return true;
+  }
+  return false;
+}
+
+bool mig_command_removes(const bson_t *command) {
+  bson_iter_t first;
+  if (!bson_iter_init(&first, command) || !bson_iter_next(&first)) return false;
+  if (strcmp(bson_iter_key(&first), "createIndexes") == 0) return any_expires(command);
+  return strcmp(bson_iter_key(&first), "collMod") == 0 && changes_more(command);
+}
+
 const char *mig_command_refused_key(const char *key) {
   static const struct {
     const char *key, *why;

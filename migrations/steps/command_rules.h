@@ -24,6 +24,8 @@ typedef struct mig_command_rule {
 } mig_command_rule;
 
 const mig_command_rule *mig_command_rule_find(const char *name); /* NULL: not known */
+/* Of a command that changes metadata: the server may then remove documents, or make the collection anew to undo it. */
+bool mig_command_removes(const bson_t *command);
 /* Why an argument of any command is refused; NULL when it is not. */
 const char *mig_command_refused_key(const char *key);
 /* The run of the step `command`, and what the server answered; reply is initialised in any case: bson_destroy it. */

@@ -15,6 +15,8 @@ const mig_arg mig_index_step_args[] = {
     {0},
 };
 
+const char *const mig_index_step_writes[] = {NULL};
+
 static const char *const known[] = {"unique",
                                     "sparse",
                                     "expireAfterSeconds",
@@ -57,6 +59,14 @@ bool mig_index_step_check(const mig_step *step, mig_error *err) {
         err, "options of an index: unique, sparse, expireAfterSeconds, partialFilterExpression, collation, hidden ...");
   }
   return true;
+}
+
+bool mig_index_step_touches(const mig_step *step, mig_touch_fn fn, void *arg, mig_error *err) {
+  const char *collection = mig_step_str(step, "collection");
+  bson_t options;
+  mig_step_doc(step, "options", &options);
+  return fn(arg, collection, MIG_TOUCH_METADATA, err) &&
+         (!bson_has_field(&options, "expireAfterSeconds") || fn(arg, collection, MIG_TOUCH_DOCUMENTS, err));
 }
 
 /* As servers and drivers do: email_1_age_-1 */

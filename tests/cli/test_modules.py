@@ -92,12 +92,12 @@ def test_example_of_a_transform_runs_arbitrary_code_over_each_document(p):
     assert p.digest("users") == before
 
 
-def test_example_of_an_index_set_is_built_and_copies_no_documents(p):
+def test_example_of_an_index_set_is_built_and_copies_what_its_ttl_index_may_remove(p):
     p.db.orders.insert_many([{"_id": i, "number": i, "customer": i % 3} for i in range(30)])
     example(p, "0011_order-indexes.c")
     before = p.digest("orders")
     forecast = one(p.mig("up", "--dry-run", "--json"), "migration")
-    assert forecast["collections"] == ["orders"] and forecast["snapshot"]["documents"] == 0
+    assert forecast["collections"] == ["orders"] and forecast["snapshot"]["documents"] == 30
     p.mig("up")
     info = p.db.orders.index_information()
     assert set(info) == {"_id_", "customer_placed", "open_orders", "number_unique", "drafts_expire"}
@@ -270,6 +270,30 @@ def test_undeclared_collections_are_refused_wherever_they_pass(p, call):
                                       transaction="off"))
     p.mig("up", code=3)
     assert p.digest() == before and p.status("0001_bad") == "failed"
+
+
+PLAIN_INDEX = "{'createIndex': {'collection': 'users', 'key': {'age': 1}}}"
+TTL_INDEX = "{'createIndex': {'collection': 'users', 'key': {'at': 1}, 'options': {'expireAfterSeconds': 60}}}"
+TTL_COMMAND = "{'collMod': 'users', 'index': {'name': 'age_1', 'expireAfterSeconds': 60}}"
+
+
+def test_module_that_declares_indexes_copies_no_documents_and_builds_plain_ones(p):
+    add_users(p)
+    p.write_module("0001_m", module(f'return mig_ctx_step(ctx, mig_ctx_doc(ctx, "{PLAIN_INDEX}"));', indexes=["users"]))
+    assert one(p.mig("up", "--dry-run", "--json"), "migration")["snapshot"]["documents"] == 0
+    p.mig("up")
+    assert "age_1" in p.db.users.index_information()
+
+
+@pytest.mark.parametrize("call", [f'mig_ctx_step(ctx, mig_ctx_doc(ctx, "{TTL_INDEX}"))',
+                                  f'mig_ctx_command(ctx, mig_ctx_doc(ctx, "{TTL_COMMAND}"), NULL)'])
+def test_module_that_declares_only_indexes_cannot_let_documents_expire(p, call):
+    add_users(p)
+    before = p.digest()
+    plain = f'if (!mig_ctx_step(ctx, mig_ctx_doc(ctx, "{PLAIN_INDEX}"))) return false;'
+    p.write_module("0001_m", module(f"{plain} return {call};", indexes=["users"]))
+    three_lines(p.mig("up", code=3), "write to", "TTL", ".writes")
+    assert p.digest() == before
 
 
 def test_module_that_declares_mig_s_own_collections_is_refused(p):

@@ -1,0 +1,117 @@
+"""What the server removes by itself, by a TTL index or from a capped collection, mig neither loses nor calls restored."""
+import datetime
+import time
+
+import pymongo
+import pytest
+
+from cli_support import NEVER, one, snapshots
+from wireproxy import Rule, WireProxy, call_first
+
+OLD = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)
+FAR = 40 * 365 * 86400
+TTL = {"expireAfterSeconds": 3600}
+EXPIRES = {
+    "createIndex": {"createIndex": {"collection": "sessions", "key": {"at": 1}, "options": TTL}},
+    "createUniqueConstraint": {"createUniqueConstraint": {"collection": "sessions", "key": {"u": 1}, "options": TTL}},
+    "createIndexes": {"command": {"command": {"createIndexes": "sessions", "indexes": [
+        {"key": {"n": 1}, "name": "n_1"}, {"key": {"at": 1}, "name": "at_1", **TTL}]}}},
+    "collMod": {"command": {"command": {"collMod": "sessions", "index": {"keyPattern": {"late": 1}, **TTL}}}},
+}
+# Known only to some servers, or only for some collections: what the plan takes is the same for all.
+MAY_REMOVE = [{"collMod": "sessions", "expireAfterSeconds": 10}, {"collMod": "sessions", "cappedSize": 4096},
+              {"collMod": "sessions", "cappedMax": 3}, {"collMod": "sessions", "soonInvented": 1}]
+KEEPS = [{"createIndex": {"collection": "sessions", "key": {"at": 1}}},
+         {"dropIndex": {"collection": "sessions", "name": "late_1"}},
+         {"command": {"command": {"collMod": "sessions", "index": {"name": "late_1", "hidden": True}}}},
+         {"command": {"command": {"collMod": "sessions", "validator": {}, "validationLevel": "strict",
+                                  "validationAction": "error", "comment": "x"}}}]
+
+
+def sessions(p, count=50):
+    """Old ones, and another collection for a step behind the one that lets them expire."""
+    p.db.sessions.insert_many([{"_id": i, "at": OLD, "late": OLD, "u": OLD + datetime.timedelta(seconds=i), "n": i} for i in range(count)])
+    p.db.sessions.create_index("late", name="late_1", expireAfterSeconds=FAR)
+    p.db.other.insert_one({"_id": 1})
+
+
+def behind(p, *steps, **more):
+    p.write("0001_ttl", {"up": [*steps, {"update": {"collection": "other", "filter": {}, "update": {"$set": {"x": 1}}}}],
+                         "verify": NEVER, **more})
+
+
+def held_up(p, what):
+    """The proxy's rule for the last step: before it reaches the server `what` happens."""
+    return WireProxy(p.uri, [Rule("update", call_first(lambda body: what()), collection="other")])
+
+
+@pytest.mark.parametrize("how", EXPIRES)
+def test_documents_that_a_ttl_index_of_the_migration_removes_come_back_when_it_fails(project, how):
+    p = project
+    sessions(p)
+    try:  # does this server know the command at all?
+        p.db.command("collMod", "sessions", index={"keyPattern": {"late": 1}, "expireAfterSeconds": FAR + 1})
+    except pymongo.errors.OperationFailure as e:
+        if how == "collMod":
+            pytest.skip(f"this server has no collMod of an index: {e}")
+    before = p.digest("sessions", "other")
+    behind(p, EXPIRES[how])
+    monitor = []  # as the server's TTL monitor, which wakes once a minute
+
+    def ttl_monitor():
+        monitor.append(p.db.sessions.delete_many({"at": OLD, "_id": {"$lt": 40}}).deleted_count)
+    with held_up(p, ttl_monitor) as proxy:
+        p.mig("up", uri=proxy.uri, code=3)
+    assert monitor == [40] and p.ledger("0001_ttl")["restored"] is True
+    assert p.db.sessions.count_documents({}) == 50 and p.digest("sessions", "other") == before
+
+
+@pytest.mark.long  # the monitor may have just begun its minute
+def test_documents_that_the_real_ttl_monitor_removes_come_back_when_the_migration_fails(project):
+    p = project
+    sessions(p)
+    try:
+        was = p.client.admin.command("setParameter", 1, ttlMonitorSleepSecs=1)["was"]
+    except pymongo.errors.OperationFailure as e:
+        pytest.skip(f"this server's TTL monitor cannot be hurried: {e}")
+    before = p.digest("sessions", "other")
+    behind(p, EXPIRES["createIndex"])
+
+    def passes():
+        return p.client.admin.command("serverStatus")["metrics"]["ttl"]["passes"]
+
+    def wait_until(done, seconds):
+        until = time.monotonic() + seconds
+        while not done() and time.monotonic() < until:
+            time.sleep(0.1)
+        return done()
+    gone = []
+
+    def wait_for_monitor():
+        gone.append(wait_until(lambda: p.db.sessions.count_documents({}) == 0, 10))
+    try:
+        begun = passes()
+        assert wait_until(lambda: passes() > begun + 1, 90), "the monitor does not run each second"
+        with held_up(p, wait_for_monitor) as proxy:
+            p.mig("up", uri=proxy.uri, code=3)
+    finally:
+        p.client.admin.command("setParameter", 1, ttlMonitorSleepSecs=was)
+    assert gone == [True] and p.digest("sessions", "other") == before
+
+
+def test_the_plan_copies_documents_just_where_the_server_may_remove_some(project):
+    p = project
+    sessions(p)
+    removes = [*EXPIRES.values(), *({"command": {"command": c}} for c in MAY_REMOVE)]
+    for step, documents in [*((s, 50) for s in removes), *((s, 0) for s in KEEPS)]:
+        p.write("0001_ttl", {"up": [step]})
+        assert one(p.mig("plan", "--json"), "migration")["snapshot"]["documents"] == documents, step
+
+
+def test_a_ttl_index_leaves_the_guards_of_the_steps_behind_it_in_force(project):
+    p = project
+    p.db.sessions.insert_many([{"_id": i, "u": 1} for i in range(3)])
+    p.write("0001_ttl", {"up": [EXPIRES["createIndex"],
+                                {"createUniqueConstraint": {"collection": "sessions", "key": {"u": 1}}}]})
+    assert "noDuplicates refuses" in p.mig("up", code=1).err
+    assert list(p.db.sessions.index_information()) == ["_id_"] and not snapshots(p)
