@@ -2,7 +2,8 @@
  * spec.h - index specs and collection options as values: when are two the same, and what can be sent back
  *
  * Servers normalise what they are given, so fields may come in another order and 1 as 1.0: that is equal here.
- * Inside a field the order counts (an index key's is its meaning), numbers are still compared by value.
+ * Inside a field the order counts (an index key's is its meaning), numbers are still compared by value; NaN is only
+ * NaN. Validators and the pipelines of views are compared byte for byte: servers give them back as they were given.
  * Trust: both sides are untrusted.
  */
 #ifndef MIG_BACKUP_SPEC_H

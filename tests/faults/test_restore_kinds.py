@@ -2,7 +2,9 @@
 
 What a server does not take is left out and told by the name of the part; a server that takes nothing is a failure.
 """
+import bson
 import pytest
+from bson import Int64
 
 from cli_support import three_lines
 
@@ -106,6 +108,42 @@ def test_view_comes_back_when_a_migration_that_dropped_it_fails(project):
         pytest.skip("this server has no views")
     destroyed_and_undone(p, {"dropCollection": {"collection": "young"}}, {"removeField": {"collection": "users", "field": "n"}})
     assert [d["_id"] for d in p.db.young.find()] == [0, 1, 2]
+
+
+def raw_options(p, name):
+    """As bytes: 1, 1.0 and NaN are three things."""
+    return bson.encode(options_of(p, name))
+
+
+NOT_QUITE = [(Int64(1), {"$numberDouble": "1.0"}), (float("nan"), {"$numberInt": "5"}), (float("nan"), {"$numberDouble": "5.0"})]
+
+
+def modify(name, **to):
+    return {"command": {"command": {"collMod": name, **to}, "collections": [name]}}
+
+
+@pytest.mark.parametrize("was, becomes", NOT_QUITE)
+def test_a_number_in_a_validator_comes_back_with_its_type(project, was, becomes):
+    p = project
+    p.db.create_collection("special")  # said in full, as a restore by collMod says it
+    p.db.command("collMod", "special", validator={"a": {"$lt": was}}, validationLevel="strict", validationAction="error")
+    before = raw_options(p, "special")
+    destroyed_and_undone(p, modify("special", validator={"a": {"$lt": becomes}}))
+    assert raw_options(p, "special") == before
+
+
+@pytest.mark.parametrize("was, becomes", NOT_QUITE)
+def test_a_number_in_a_view_comes_back_with_its_type(project, was, becomes):
+    p = project
+    p.db.create_collection("young", viewOn="users", pipeline=[{"$addFields": {"n": {"$literal": was}}}])
+    if next(c for c in p.db.list_collections() if c["name"] == "young")["type"] != "view":
+        pytest.skip("this server has no views")
+    before = raw_options(p, "young")
+    kept = p.mig("snapshot", "create", "--only", "young", "--json").lines[0]["snapshot"]
+    destroyed_and_undone(p, modify("young", viewOn="users", pipeline=[{"$addFields": {"n": {"$literal": becomes}}}]))
+    assert raw_options(p, "young") == before
+    p.db.command("collMod", "young", viewOn="users", pipeline=[{"$addFields": {"n": {"$literal": 1.0 if was == 1 else 5}}}])
+    p.mig("snapshot", "diff", kept, code=6)
 
 
 @pytest.fixture

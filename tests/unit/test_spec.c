@@ -29,6 +29,20 @@ static void specs_are_the_same_in_any_order_of_fields_and_kind_of_number(void **
   assert_true(same("{\"v\":2,\"ns\":\"x.y\",\"name\":\"n\"}", "{\"v\":2,\"name\":\"n\"}"));
 }
 
+static void a_number_is_no_other_number(void **state) {
+  (void)state;
+  const char *const nan = "{\"a\":{\"$numberDouble\":\"NaN\"}}";
+  assert_true(same(nan, nan));
+  assert_false(same(nan, "{\"a\":5}"));
+  assert_false(same(nan, "{\"a\":5.0}"));
+  assert_false(same(nan, "{\"a\":{\"$numberLong\":\"5\"}}"));
+  assert_false(same("{\"a\":{\"$numberLong\":\"9007199254740993\"}}", "{\"a\":9007199254740992.0}"));
+  assert_false(
+      same("{\"a\":{\"$numberLong\":\"9223372036854775807\"}}", "{\"a\":{\"$numberDouble\":\"9223372036854775808\"}}"));
+  assert_false(same("{\"a\":{\"$numberDouble\":\"Infinity\"}}", "{\"a\":1}"));
+  assert_true(same("{\"a\":{\"$numberLong\":\"-3\"}}", "{\"a\":-3.0}"));
+}
+
 static void the_order_of_an_index_key_counts(void **state) {
   (void)state;
   assert_false(same("{\"key\":{\"a\":1,\"b\":1}}", "{\"key\":{\"b\":1,\"a\":1}}"));
@@ -61,6 +75,20 @@ static void validators_count_as_the_server_acts(void **state) {
   assert_false(validators("{\"validator\":{\"a\":1}}", "{\"validator\":{\"a\":1},\"validationLevel\":\"off\"}"));
   assert_false(validators("{\"validator\":{\"a\":1}}", "{}"));
   assert_false(validators("{\"validator\":{\"a\":1}}", "{\"validator\":{\"a\":2}}"));
+}
+
+static void validators_and_pipelines_are_the_same_byte_for_byte(void **state) {
+  (void)state;
+  const char *const nan = "{\"validator\":{\"a\":{\"$lt\":{\"$numberDouble\":\"NaN\"}}}}";
+  assert_true(validators(nan, nan));
+  assert_false(validators(nan, "{\"validator\":{\"a\":{\"$lt\":5}}}"));
+  assert_false(validators("{\"validator\":{\"a\":1}}", "{\"validator\":{\"a\":1.0}}"));
+  bson_t *a = from_json("{\"viewOn\":\"x\",\"pipeline\":[{\"$addFields\":{\"n\":{\"$numberLong\":\"1\"}}}]}");
+  bson_t *b = from_json("{\"viewOn\":\"x\",\"pipeline\":[{\"$addFields\":{\"n\":1.0}}]}");
+  assert_true(mig_options_fixed_same(a, a));
+  assert_false(mig_options_fixed_same(a, b));
+  bson_destroy(a);
+  bson_destroy(b);
 }
 
 static void fixed_options_ignore_what_collmod_sets(void **state) {
@@ -98,9 +126,11 @@ static void the_collections_own_index_is_known(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(specs_are_the_same_in_any_order_of_fields_and_kind_of_number),
+      cmocka_unit_test(a_number_is_no_other_number),
       cmocka_unit_test(the_order_of_an_index_key_counts),
       cmocka_unit_test(an_option_more_is_another_spec),
       cmocka_unit_test(validators_count_as_the_server_acts),
+      cmocka_unit_test(validators_and_pipelines_are_the_same_byte_for_byte),
       cmocka_unit_test(fixed_options_ignore_what_collmod_sets),
       cmocka_unit_test(the_collections_own_index_is_known),
   };
