@@ -18,12 +18,19 @@ static bool earliest_date(const bson_t *doc, const char *field, int64_t *unix_ms
   return any;
 }
 
+/* Only what is known to be the server's doing may be forgiven. It removes no document that is not in the index, and
+ * which are in a partial one only a server can say; by an index of several fields it removes none. */
+static bool removes_by_date(const bson_t *index, const bson_t *key) {
+  return bson_count_keys(key) == 1 && !bson_has_field(index, "partialFilterExpression");
+}
+
 static bool due(const bson_t *index, const bson_t *doc, int64_t now) {
   int64_t seconds = 0, date = 0;
   bson_t key;
   bson_iter_t field;
   if (!mig_bson_int(index, "expireAfterSeconds", &seconds) || seconds < 0 || seconds > INT32_MAX ||
-      !mig_bson_doc(index, "key", &key) || !bson_iter_init(&field, &key) || !bson_iter_next(&field))
+      !mig_bson_doc(index, "key", &key) || !removes_by_date(index, &key) || !bson_iter_init(&field, &key) ||
+      !bson_iter_next(&field))
     return false;
   if (!earliest_date(doc, bson_iter_key(&field), &date)) return false;
   return date <= now - seconds * 1000;

@@ -3,6 +3,7 @@
  *
  * A TTL index removes a document once a date in its field is older than expireAfterSeconds. A document that a restore
  * has put back and that had expired meanwhile is removed again within a minute: that is no failure of the restore.
+ * In doubt it has none: a partial index, one of several fields.
  * Trust: indexes and documents are untrusted; what cannot be read has not expired.
  */
 #ifndef MIG_BACKUP_TTL_H

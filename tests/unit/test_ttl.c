@@ -54,12 +54,27 @@ static void without_a_ttl_index_nothing_expires(void **state) {
   bson_destroy(doc);
 }
 
+static void in_doubt_nothing_expires(void **state) {
+  (void)state;
+  bson_t *doc = BCON_NEW("at", BCON_DATE_TIME(0), "keep", BCON_BOOL(true));
+  bson_t *partial = BCON_NEW("0", "{", "key", "{", "at", BCON_INT32(1), "}", "expireAfterSeconds", BCON_INT32(60),
+                             "partialFilterExpression", "{", "keep", BCON_BOOL(false), "}", "}");
+  bson_t *two = BCON_NEW("0", "{", "key", "{", "at", BCON_INT32(1), "keep", BCON_INT32(1), "}", "expireAfterSeconds",
+                         BCON_INT32(60), "}");
+  assert_false(mig_ttl_expired(partial, doc, NOW));
+  assert_false(mig_ttl_expired(two, doc, NOW));
+  bson_destroy(partial);
+  bson_destroy(two);
+  bson_destroy(doc);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_date_older_than_the_limit_has_expired),
       cmocka_unit_test(the_earliest_date_of_an_array_counts),
       cmocka_unit_test(what_is_no_date_never_expires),
       cmocka_unit_test(without_a_ttl_index_nothing_expires),
+      cmocka_unit_test(in_doubt_nothing_expires),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
