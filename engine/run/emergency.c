@@ -246,6 +246,9 @@ static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err)
   if (!ok && err && err->code == MIG_E_INTERRUPTED) {
     err->code = MIG_E_UNFINISHED;
     mig_hint(err, "`mig recover` goes on with it");
+  } else if (!ok && err && err->code != MIG_E_LEASE) {
+    err->code = MIG_E_NOT_RESTORED; /* the part that was written before stands */
+    mig_hint(err, "bring %s back as it was, with its key, and run `mig recover` again", j->path);
   }
   if (archive)
     add_event(e, mig_archive_contents(archive), ok ? "restored" : "notRestored", mig_now_unix_ms(), &report.restore,

@@ -5,7 +5,7 @@
  * `mig recover` runs it again until it converges. It holds the lease, saves what it overwrites (a safety snapshot of
  * the present state, unless that is switched off) and writes an event.
  * A signal stops it before its next write: MIG_E_INTERRUPTED when nothing was written, else MIG_E_UNFINISHED, and
- * `mig recover` finishes it. Other errors: MIG_E_NOT_RESTORED only when something was written.
+ * `mig recover` finishes it. Other errors: MIG_E_NOT_RESTORED only when something was written; of a recovery, always.
  */
 #ifndef MIG_RUN_EMERGENCY_H
 #define MIG_RUN_EMERGENCY_H

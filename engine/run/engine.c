@@ -239,3 +239,21 @@ bool mig_engine_refuse_unfinished(mig_engine *e, bool restores, mig_error *err) 
   mig_ledger_free(ledger);
   return ok;
 }
+
+/* `known`: it waited before the failure; that counts where the server cannot be asked any more. */
+bool mig_engine_tell_unfinished(mig_engine *e, bool known, mig_error *err) {
+  mig_error waits = {0};
+  if (!err || err->code == MIG_E_LEASE || err->code == MIG_E_NOT_RESTORED || err->code == MIG_E_UNFINISHED ||
+      err->code == MIG_E_INTERRUPTED)
+    return false;
+  if (mig_engine_refuse_unfinished(e, true, &waits)) return false;
+  if (waits.code != MIG_E_UNFINISHED && !known) return false;
+  mig_lease_state s = {0};
+  if (waits.code != MIG_E_UNFINISHED) mig_fail(&waits, MIG_E_UNFINISHED, "an interrupted run waits");
+  if (!e->lease && mig_lease_look(e->db, &s, NULL) && s.locked && !s.expired && !s.holder_dead)
+    mig_fail(&waits, MIG_E_UNFINISHED, "a run has not ended: process %lld of %s holds the lease", (long long)s.pid,
+             s.host);
+  mig_why(&waits, "it could not be settled: %s: %s", err->what, mig_error_why(err));
+  *err = waits;
+  return mig_hint(err, "see to that, then run `mig recover`: until then the data is in between");
+}

@@ -130,5 +130,6 @@ bool mig_recover(mig_engine *e, const mig_listener *listener, int64_t *settled, 
   bool ok =
       mig_engine_keys(e, err) && mig_engine_lock(e, "recover", err) && mig_recover_locked(e, listener, settled, err);
   mig_engine_unlock(e);
+  if (!ok) mig_engine_tell_unfinished(e, false, err);
   return ok;
 }

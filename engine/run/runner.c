@@ -125,6 +125,7 @@ static bool run_batch(batch_run *r, bool dry_run, bool (*then)(batch_run *r, int
   }
   mig_free(r->choices);
   mig_ledger_free(r->ledger);
+  if (!ok && !dry_run) mig_engine_tell_unfinished(r->e, false, err);
   return ok;
 }
 

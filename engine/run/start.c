@@ -84,19 +84,40 @@ static bool always_hard(const mig_error *e) {
   return e->code == MIG_E_NOT_RESTORED || e->code == MIG_E_UNFINISHED || e->code == MIG_E_INTERRUPTED;
 }
 
+static bool waits(mig_engine *e) {
+  mig_error why = {0};
+  return !mig_engine_refuse_unfinished(e, true, &why) && why.code == MIG_E_UNFINISHED;
+}
+
+/* Whatever kept us from migrating (a file, a key, the log): an interrupted run that waits counts for more. */
+static bool open_and_migrate(const mig_settings *settings, int64_t wait_ms, const mig_listener *listener,
+                             mig_start_report *r) {
+  mig_engine *e = NULL;
+  bool ok = mig_open(settings, &e, &r->error);
+  const bool opened = ok, known = ok && waits(e);
+  ok = ok && migrate(e, wait_ms, listener, r, &r->error);
+  if (!opened && r->error.code != MIG_E_NETWORK) {
+    const mig_settings bare = {.uri = settings->uri,
+                               .database = settings->database,
+                               .patience_ms = settings->patience_ms,
+                               .stop = settings->stop};
+    mig_open(&bare, &e, NULL);
+  }
+  if (!ok && e) mig_engine_tell_unfinished(e, known, &r->error);
+  mig_close(e);
+  return ok;
+}
+
 bool mig_run_on_start(const mig_settings *settings, const mig_start_options *options, const mig_listener *listener,
                       mig_start_report *out, mig_error *err) {
   mig_start_report own, *r = out ? out : &own;
-  mig_engine *e = NULL;
   bool hard = false;
   memset(r, 0, sizeof *r);
   if (!read_switch("MIGRATE_ON_START", &r->asked, err) || !read_switch("MIGRATE_ON_START_FAIL_HARD", &hard, err))
     return false;
   if (!r->asked) return true;
   int64_t wait_ms = options && options->wait_ms > 0 ? options->wait_ms : WAIT_MS;
-  bool ok = mig_open(settings, &e, &r->error) && migrate(e, wait_ms, listener, r, &r->error);
-  mig_close(e);
-  if (ok) return true;
+  if (open_and_migrate(settings, wait_ms, listener, r)) return true;
   r->failed = true;
   if (!hard && !always_hard(&r->error)) return true;
   if (err) *err = r->error;

@@ -81,6 +81,70 @@ def test_interrupted_run_is_settled_first(project):
     assert project.status("0001_f") == "applied" and fields(project) == ["f1"]
 
 
+def half_restored(p, *options, **env):
+    """A restore by hand, killed after its first batch: the path of the archive that it needs."""
+    p.db.users.insert_many([{"_id": i, "n": 0} for i in range(5000)])
+    made = json.loads(p.mig("snapshot", "create", "--json", *options, **env).out.splitlines()[-2])
+    p.db.users.update_many({}, {"$set": {"n": 1}})
+    p.mig("restore", made["snapshot"], "--yes", code=-signal.SIGKILL, MIG_CRASH_AT="restore_batch", **env)
+    assert 0 < p.db.users.count_documents({"n": 1}) < 5000
+    return pathlib.Path(made["path"])
+
+
+def nothing_starts(p, *said, args=(), **env):
+    for hard in ("false", "true"):
+        result = p.mig("start", *args, *SAY, code=None, MIGRATE_ON_START="true", MIGRATE_ON_START_FAIL_HARD=hard, **env)
+        assert result.code in (4, 7) and result.out == "", result
+        three_lines(result, "recover", *said)
+
+
+def test_no_program_starts_on_a_half_done_restore_whose_archive_is_gone(project):
+    project.write("0001_f", add_field())
+    kept = half_restored(project)
+    kept.rename(project.folder / "away")
+    nothing_starts(project, kept.name)
+    for command in ("recover", "up"):
+        three_lines(project.mig(command, code=4), kept.name, "mig recover")
+    (project.folder / "away").rename(kept)
+    assert project.mig("start", *SAY, **ON).out == "started\n" and project.db.users.count_documents({"n": 1}) == 0
+
+
+def test_no_program_starts_on_a_half_done_restore_whose_key_is_missing(project):
+    key = project.folder / "k"
+    key.write_text("ab" * 32 + "\n")
+    key.chmod(0o600)
+    half_restored(project, MIG_KEY_FILE=key)
+    key.rename(project.folder / "away")
+    nothing_starts(project, MIG_KEY_FILE=key)
+    for command in ("recover", "up"):
+        three_lines(project.mig(command, code=7, MIG_KEY_FILE=key), "an interrupted run waits", str(key))
+        assert project.mig(command, code=None).code in (4, 7)
+    (project.folder / "away").rename(key)
+    assert project.mig("start", *SAY, MIG_KEY_FILE=key, **ON).out == "started\n"
+    assert project.db.users.count_documents({"n": 1}) == 0
+
+
+@pytest.mark.parametrize("fault", ["modified", "unparsable", "key", "metadata"])
+def test_no_program_starts_on_a_half_done_run_whatever_keeps_it_from_being_settled(project, fault):
+    project.db.other.insert_one({"_id": 0})
+    project.write("0001_a", add_field("other", "a"))
+    project.mig("up")
+    project.db.users.insert_many([{"_id": i, "n": 0} for i in range(3000)])
+    project.write("0002_one", {"up": [{"update": {"collection": "users", "filter": {}, "update": {"$set": {"n": 1}}}}], "transaction": "off"})
+    project.mig("up", code=-signal.SIGKILL, MIG_CRASH_AT="step_batch")
+    assert 0 < project.db.users.count_documents({"n": 1}) < 3000
+    env, args = {"MIG_KEY_FILE": "/nonexist"} if fault == "key" else {}, ["--meta", "no pair"] if fault == "metadata" else []
+    if fault in ("modified", "unparsable"):
+        project.write("0001_a", add_field("other", "b") if fault == "modified" else "{")
+    nothing_starts(project, "0002_one", args=args, **env)
+    assert project.status("0002_one") == "running"
+    if fault != "metadata":
+        three_lines(project.mig("up", code=7, **env), "0002_one", "mig recover")
+    project.mig("recover")
+    assert project.db.users.count_documents({"n": 1}) == 0
+    assert project.mig("start", *args, *SAY, **ON, **env).out == "started\n", "soft again, once the data is in order"
+
+
 # ---- many at once -----------------------------------------------------------------------------------------------------------
 
 def start(p, *command, **env):
