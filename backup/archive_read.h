@@ -35,6 +35,9 @@ bool mig_archive_open_with(const char *path, const mig_key *key, mig_archive **o
 /* How many threads verify() may use; without: see mig_jobs (pipeline.h). */
 void mig_archive_jobs(mig_archive *a, unsigned jobs);
 bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err);
+/* After verify(): whether that very file still stands at its path. We hold it open, but who goes on after a crash opens
+ * it by the path. */
+bool mig_archive_still_there(const mig_archive *a, mig_error *err);
 /* Whether the file is the one that was written, by its own sum and without a look into its chunks: needs no key. */
 bool mig_archive_check_sum(mig_archive *a, mig_error *err);
 /* The hash of the whole file, for comparing with the ledger's. After verify(), and for nothing: of the very bytes that

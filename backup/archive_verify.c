@@ -189,12 +189,16 @@ static bool run(pass *p, mig_error *err) {
   return sum_all(p, err) && check_sums(p, err) && length_is(p, err);
 }
 
+static bool as_verified(const mig_archive *a, const mig_blob_state *now) {
+  return a->verified && now->bytes == a->verified_as.bytes && strcmp(now->version, a->verified_as.version) == 0;
+}
+
 bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err) {
   pass p = {.a = a, .observer = observer, .small = MIG_BUF(MIG_METADATA_MAX_BYTES)};
   mig_blob_state now;
   if (a->manifest->encryption.used && !a->crypt && !mig_archive_unlock(a, NULL, err)) return false;
   if (!mig_blob_look(a->file, &now, err)) return false;
-  if (a->verified && now.bytes == a->verified_as.bytes && strcmp(now.version, a->verified_as.version) == 0) return true;
+  if (as_verified(a, &now)) return true;
   a->verified_as = now;
   a->verified = run(&p, err);
   mig_pipeline_free(p.chunks);
@@ -203,6 +207,21 @@ bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error 
   mig_hash_free(p.whole);
   mig_hash_free(p.collection);
   return a->verified;
+}
+
+bool mig_archive_still_there(const mig_archive *a, mig_error *err) {
+  mig_blob *again = NULL;
+  mig_blob_state now = {0};
+  const bool ok = mig_blob_open(a->path, &again, err) && mig_blob_look(again, &now, err);
+  mig_blob_close(again);
+  if (ok && as_verified(a, &now)) return true;
+  if (ok) {
+    mig_fail(err, MIG_E_ARCHIVE, "%s is not the file any more that was verified", a->path);
+    mig_why(err, "another stands in its place, or it was changed meanwhile");
+  } else {
+    mig_fail_at(err, "the snapshot that was verified is gone");
+  }
+  return mig_hint(err, "nothing was written; see who touches the store, then begin anew");
 }
 
 bool mig_archive_read_back(mig_archive *a, char sha256[static MIG_SHA256_HEX], uint64_t *bytes, mig_error *err) {

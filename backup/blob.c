@@ -39,7 +39,8 @@ static bool file_look(const mig_blob *b, mig_blob_state *now, mig_error *err) {
   struct stat st;
   if (fstat(((const file_blob *)b)->fd, &st) != 0) return mig_fail_errno(err, "cannot read %s", b->path);
   now->bytes = (uint64_t)st.st_size;
-  snprintf(now->version, sizeof now->version, "%lld.%09ld %lld.%09ld", (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+  snprintf(now->version, sizeof now->version, "%llu %llu %lld.%09ld %lld.%09ld", (unsigned long long)st.st_dev,
+           (unsigned long long)st.st_ino, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
            (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
   return true;
 }

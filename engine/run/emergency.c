@@ -189,7 +189,7 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   bool ok = mig_engine_refuse_unfinished(e, false, err) && mig_emergency_pending(e->db, &others, err) &&
             check_beside(e, o, err) && mig_archive_sha256(archive, sha256, NULL, err) &&
             (o->no_safety_snapshot || safety_snapshot(e, m, o, &out->safety, err)) && mig_checkpoint(&e->work, err) &&
-            mig_restore_journal_write(e, out->path, sha256, o, err);
+            mig_archive_still_there(archive, err) && mig_restore_journal_write(e, out->path, sha256, o, err);
   if (!ok) return err->code == MIG_E_INTERRUPTED && mig_why(err, "nothing was changed");
   const bool back = run_restore(e, archive, o, out, err);
   out->restore.began = out->restore.began || others || back;

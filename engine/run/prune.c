@@ -6,6 +6,7 @@
 #include "backup/archive_read.h"
 #include "backup/displaced.h"
 #include "base/crash.h"
+#include "run/restore_journal.h"
 
 typedef enum kind { KIND_SNAPSHOT, KIND_DISPLACED, KIND_LEFT } kind;
 
@@ -14,6 +15,7 @@ typedef struct candidate {
   mig_prune_row *row;
   kind kind;
   char *migration, *direction; /* NULL when taken by hand */
+  bool in_journal;             /* of a restore that waits for recovery: not even by force */
 } candidate;
 
 typedef struct prune {
@@ -107,6 +109,24 @@ static void ask_ledger(const prune *p, candidate *c) {
   c->kind = KIND_LEFT;
 }
 
+/* Without that archive what the restore has begun can never be finished. */
+static bool ask_journal(prune *p, mig_error *err) {
+  mig_restore_journal journal;
+  bool there = false;
+  const bool ok = mig_restore_journal_read(p->e->db, &journal, &there, err);
+  const char *slash = ok && there ? strrchr(journal.path, '/') : NULL;
+  for (size_t i = 0; ok && there && i < p->report->count; i++) {
+    candidate *c = &p->all[i];
+    const char *name = strrchr(c->row->item.path, '/');
+    if (strcmp(name ? name : c->row->item.path, slash ? slash : journal.path) != 0) continue;
+    c->in_journal = true;
+    c->kind = KIND_LEFT;
+    because(c->row, "an interrupted restore goes on with it", "");
+  }
+  mig_restore_journal_clear(&journal);
+  return ok;
+}
+
 static bool judge_kind(prune *p, kind which, mig_error *err) {
   const size_t count = p->report->count;
   int64_t *taken = mig_alloc((count + 1) * sizeof *taken);
@@ -132,6 +152,7 @@ static bool judge_kind(prune *p, kind which, mig_error *err) {
 static bool refuse_name(const candidate *c, mig_error *err) {
   mig_fail(err, MIG_E_FAILED, "%s is not removed", c->row->item.id);
   mig_why(err, "%s", c->row->why);
+  if (c->in_journal) return mig_hint(err, "run `mig recover` first");
   return mig_hint(err, "if it must go, name it together with --force");
 }
 
@@ -146,7 +167,7 @@ static bool choose_name(prune *p, const char *name, mig_error *err) {
     mig_fail(err, MIG_E_USAGE, "%s is no snapshot of the store %s", name, mig_store_name(p->e->store));
     return mig_hint(err, "name it by its id; `mig snapshot list` shows them");
   }
-  if (found->kind == KIND_LEFT && !p->options->force) return refuse_name(found, err);
+  if (found->kind == KIND_LEFT && (!p->options->force || found->in_journal)) return refuse_name(found, err);
   found->row->remove = true;
   found->row->forced = found->kind == KIND_LEFT;
   return true;
@@ -181,6 +202,7 @@ static bool judge_and_remove(prune *p, mig_error *err) {
   if (!(o->names && o->force) && !mig_engine_refuse_unfinished(p->e, true, err)) return false;
   if (!list(p, err) || !mig_ledger_load(p->e->db, &p->ledger, err)) return false;
   for (size_t i = 0; i < p->report->count; i++) ask_ledger(p, &p->all[i]);
+  if (!ask_journal(p, err)) return false;
   const bool ok =
       o->names ? judge_names(p, err) : judge_kind(p, KIND_SNAPSHOT, err) && judge_kind(p, KIND_DISPLACED, err);
   return ok && remove_all(p, err);

@@ -112,6 +112,18 @@ def test_an_unfinished_run_keeps_everything_but_what_is_forced(project):
     assert "f1" not in project.db.users.find_one()
 
 
+def test_what_an_interrupted_restore_goes_on_with_stays_even_by_force(project):
+    project.db.users.insert_many([{"_id": i, "n": 0} for i in range(3000)])
+    made = one(project.mig("snapshot", "create", "--json"), "snapshot")["snapshot"]
+    project.db.users.update_many({}, {"$set": {"n": 1}})
+    project.mig("restore", made, "--yes", code=-signal.SIGKILL, MIG_CRASH_AT="restore_batch:1")
+    three_lines(project.mig("snapshot", "prune", made, "--force", code=1), made, "interrupted restore", "mig recover")
+    project.mig("recover")
+    assert project.db.users.count_documents({"n": 0}) == 3000
+    prune(project, made, "--force")
+    assert made not in ids(project)
+
+
 def test_what_is_of_others_or_cannot_be_read_stays(project, tmp_path):
     names = aged(project)
     (project.store / f"{names[0]}.mig.tar").write_bytes(b"damaged")

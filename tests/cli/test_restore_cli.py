@@ -109,6 +109,30 @@ def test_dry_run_brings_no_database_into_being(kept, tmp_path):
     assert name not in kept.client.list_database_names()
 
 
+def replaced(path):
+    """By the same bytes: what counts is that somebody has put another file there."""
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data)
+    path.chmod(0o600)
+
+
+@pytest.mark.parametrize("how", ["pruned", "replaced"])
+def test_a_snapshot_that_goes_after_it_was_verified_is_not_restored(kept, how):
+    """verify, then the lease: prune has its turn between the two. Killed, such a restore could never go on."""
+    damage(kept)
+    kept.mig("snapshot", "create")
+    before, path = kept.digest(), kept.store / f"{kept.id}.mig.tar"
+    act = call_first(lambda _: kept.mig("snapshot", "prune", "--keep-last", 1) if how == "pruned" else replaced(path))
+    rule = Rule("update", act, collection="migrationlocks")
+    with WireProxy(kept.uri, [rule]) as proxy:
+        result = kept.mig("restore", kept.id, "--yes", uri=proxy.uri, code=1)
+    three_lines(result, path.name, "nothing was written")
+    assert rule.seen and path.exists() == (how == "replaced")
+    assert kept.digest() == before and free(kept)
+    assert kept.mig("recover").out == "nothing to recover\n"
+
+
 def test_restore_that_fails_before_it_wrote_anything_leaves_nothing_unfinished(kept):
     damage(kept)
     before = kept.digest()
