@@ -134,12 +134,8 @@ static bool take_snapshot(mig_attempt *a, mig_error *err) {
 
 static bool plain_run(mig_attempt *a, mig_error *err) {
   int64_t now = 0;
-  mig_error none; /* a server without sessions: then there is nothing to name */
-  if (!mig_attempt_session(a, &none) && none.code == MIG_E_LEASE) {
-    *err = none;
-    return false;
-  }
-  if (!mig_body_run(a, err) || !mig_checkpoint(&a->e->work, err) || !mig_db_server_now(a->e->db, &now, err))
+  if (!mig_orphans_name(a->e, err) || !mig_body_run(a, err) || !mig_checkpoint(&a->e->work, err) ||
+      !mig_db_server_now(a->e->db, &now, err))
     return false;
   bson_t *fields = mig_attempt_done_fields(a, now);
   mig_status end = a->plan->direction == MIG_UP ? MIG_STATUS_APPLIED : MIG_STATUS_REVERTED;

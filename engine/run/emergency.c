@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/names.h"
+#include "run/attempt.h"
 #include "run/host.h"
 #include "run/restore_journal.h"
 
@@ -186,8 +187,9 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   char sha256[MIG_SHA256_HEX];
   int64_t began = mig_now_unix_ms();
   bool others = false; /* an interrupted restore by hand, whose place this one takes: then the database is in between */
-  bool ok = mig_engine_refuse_unfinished(e, false, err) && mig_emergency_pending(e->db, &others, err) &&
-            check_beside(e, o, err) && mig_archive_sha256(archive, sha256, NULL, err) &&
+  bool ok = mig_orphans_name(e, err) && mig_orphans_wait(e, err) && mig_engine_refuse_unfinished(e, false, err) &&
+            mig_emergency_pending(e->db, &others, err) && check_beside(e, o, err) &&
+            mig_archive_sha256(archive, sha256, NULL, err) &&
             (o->no_safety_snapshot || safety_snapshot(e, m, o, &out->safety, err)) && mig_checkpoint(&e->work, err) &&
             mig_archive_still_there(archive, err) && mig_restore_journal_write(e, out->path, sha256, o, err);
   if (!ok) return err->code == MIG_E_INTERRUPTED && mig_why(err, "nothing was changed");
@@ -240,7 +242,7 @@ static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err)
             verify(e, archive, err) && mig_archive_sha256(archive, now, NULL, err);
   if (ok && strcmp(now, j->sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", j->path);
-  ok = ok && run_restore(e, archive, &j->options, &report, err) &&
+  ok = ok && mig_orphans_wait(e, err) && run_restore(e, archive, &j->options, &report, err) &&
        revert_in_ledger(e, mig_archive_contents(archive), &j->options, &report.reverted, err) &&
        mig_restore_journal_remove(e, err);
   if (!ok && err && err->code == MIG_E_INTERRUPTED) {

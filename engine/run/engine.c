@@ -6,6 +6,7 @@
 
 #include "base/crash.h"
 #include "base/user.h"
+#include "run/attempt.h"
 #include "run/emergency.h"
 #include "validators/guard.h"
 
@@ -203,7 +204,9 @@ bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err) {
   if (!mig_lease_take(e->db, &options, &e->lease, err)) return false;
   mig_watch_reason(e, reason);
   mig_crash_point(MIG_CRASH_LEASE_TAKEN);
-  bool ok = mig_caps_probe(e->db, MIG_PROBE_TRY, &e->caps, err);
+  /* the server may still be at work on what that holder had sent */
+  bool ok = (!mig_lease_taken_over(e->lease) || mig_orphans_wait(e, err)) &&
+            mig_caps_probe(e->db, MIG_PROBE_TRY, &e->caps, err);
   if (ok && !knew && mig_caps_has(&e->caps, MIG_CAP_RETRYABLE_WRITES)) {
     /* the lease hangs on the connection: give it back, connect anew, take it again */
     mig_engine_unlock(e);

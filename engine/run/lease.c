@@ -21,7 +21,7 @@ struct mig_lease {
   pthread_t thread;
   pthread_mutex_t mutex;
   pthread_cond_t wake;
-  bool stop, threaded;
+  bool stop, threaded, taken_over;
 };
 
 /* {"_id": "mig", lockedBy, fence, locked: true}: the lease as long as it is ours. */
@@ -129,6 +129,7 @@ static bool take(mig_lease *l, const char *reason, mig_error *err) {
     if (state.locked && !state.expired && !state.holder_dead) return held(&state, err);
     if (state.locked) mig_lease_end_session(l->db, &state);
     if (!mig_lease_next_fence(l->db, &l->fence, err) || !mig_db_server_now(l->db, &now, err)) return false;
+    l->taken_over = state.locked;
     if (try_take(l, reason, &state, now, &collided, &local)) return true;
     if (!collided) break;
     mig_sleep_ms(20 << attempt); /* somebody was quicker; perhaps it is gone again already */
@@ -174,6 +175,10 @@ bool mig_lease_take(mig_db *db, const mig_lease_options *options, mig_lease **ou
 
 int64_t mig_lease_fence(const mig_lease *l) {
   return l->fence;
+}
+
+bool mig_lease_taken_over(const mig_lease *l) {
+  return l->taken_over;
 }
 
 static bool lost(mig_lease *l, const char *why, mig_error *err) {

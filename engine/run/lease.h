@@ -23,6 +23,7 @@ typedef struct mig_lease_options {
 
 bool mig_lease_take(mig_db *db, const mig_lease_options *options, mig_lease **out, mig_error *err);
 int64_t mig_lease_fence(const mig_lease *l);
+bool mig_lease_taken_over(const mig_lease *l); /* from a holder that did not give it back */
 /* Looks at the deadline and at the server; in a transaction, where the touch decides, only once a second. */
 bool mig_lease_check(mig_lease *l, mig_error *err);
 /* What is known without asking: for what others may see of a run, not for what keeps it safe. */

@@ -20,6 +20,19 @@ bool mig_attempt_session(mig_attempt *a, mig_error *err) {
   return true;
 }
 
+bool mig_orphans_name(mig_engine *e, mig_error *err) {
+  uint8_t id[MIG_SESSION_BYTES];
+  mig_error none; /* a server without sessions: then there is nothing to name */
+  if (!mig_db_session(e->db, id, &none) || mig_lease_note_session(e->lease, id, &none)) return true;
+  if (none.code != MIG_E_LEASE) return true;
+  if (err) *err = none;
+  return false;
+}
+
+bool mig_orphans_wait(mig_engine *e, mig_error *err) {
+  return mig_db_wait_writes(e->db, PATIENCE_MS, err);
+}
+
 /* All our writes run in one session: killing it stops them. A server that does not know that is waited for, as long as
  * it tells what it does. */
 bool mig_orphans_end(mig_engine *e, mig_error *err) {
@@ -28,7 +41,7 @@ bool mig_orphans_end(mig_engine *e, mig_error *err) {
   for (int look = 0; look < 2; look++) {
     if (look) mig_sleep_ms(LATE_MS);
     if (mig_db_session(e->db, id, &ignored)) mig_db_kill_session(e->db, id, &ignored);
-    if (!mig_db_wait_writes(e->db, PATIENCE_MS, err)) return false;
+    if (!mig_orphans_wait(e, err)) return false;
   }
   return true;
 }

@@ -8,8 +8,6 @@
 #include "run/emergency.h"
 #include "run/recover.h"
 
-#define WAIT_FOR_WRITES_MS 600000
-
 static bool finish(mig_engine *e, const mig_run_key *key, const mig_entry *entry, const char *error, bool restored,
                    mig_error *err) {
   const mig_snapshot_ref *snapshot = &entry->run.snapshot;
@@ -49,8 +47,7 @@ static bool put_back(mig_engine *e, const mig_run_key *key, const mig_entry *ent
   bool ok = mig_archive_open_with(entry->run.snapshot.path, e->key, &readable, err);
   mig_archive_free(readable);
   /* the dead runner's last write may still run on the server, if taking the lease could not end it */
-  ok = ok && mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err) &&
-       mig_db_wait_writes(e->db, WAIT_FOR_WRITES_MS, err) &&
+  ok = ok && mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err) && mig_orphans_wait(e, err) &&
        mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering", displaced,
                     &documents, identical, err);
   if (!ok && err && err->code != MIG_E_LEASE) {
@@ -112,7 +109,7 @@ bool mig_recover_locked(mig_engine *e, const mig_listener *listener, int64_t *se
   int64_t n = 0;
   mig_error no_store; /* opening the store sweeps what a dead writer left; the data does not depend on that */
   if (mig_store_exists(e->settings.store)) mig_engine_store(e, &no_store);
-  bool ok = mig_ledger_load(e->db, &ledger, err);
+  bool ok = mig_orphans_name(e, err) && mig_ledger_load(e->db, &ledger, err);
   for (size_t i = 0; ok && i < ledger->count; i++) {
     if (ledger->items[i].status != MIG_STATUS_RUNNING) continue;
     ok = mig_checkpoint(&e->work, err) && settle(e, &ledger->items[i], listener, err);
