@@ -1,6 +1,8 @@
 /* The connection, the capability table and the lease against a real server. */
 #include "tests/integration/support.h"
 
+#include <pthread.h>
+
 #include "base/clock.h"
 #include "base/names.h"
 #include "run/lease.h"
@@ -165,6 +167,98 @@ static void killed_session_loses_what_is_open_and_keeps_what_was_committed(void 
   test_db_drop(db);
 }
 
+typedef struct blocked {
+  mig_db *db;
+  bson_t *command;
+  bool admin, ok;
+  mig_error err;
+} blocked;
+
+static void *run_blocked(void *arg) {
+  blocked *b = arg;
+  bson_t reply;
+  b->ok = b->admin ? mig_db_admin(b->db, b->command, &reply, &b->err)
+                   : mig_db_command(b->db, MIG_WRITE, b->command, &reply, &b->err);
+  bson_destroy(&reply);
+  return NULL;
+}
+
+/* What waits for a transaction of ours on c is what the server is still at work on. */
+static void is_waited_for(mig_db *db, const char *name, bson_t *command, bool admin) {
+  mig_error err = {0}, still = {0};
+  mig_db *other = NULL, *third = NULL;
+  pthread_t thread;
+  assert_ok(mig_db_again(db, NULL, &other, &err), err);
+  assert_ok(mig_db_again(db, NULL, &third, &err), err);
+  assert_ok(mig_db_begin(db, &err), err);
+  test_run(db, BCON_NEW("update", "c", "updates", "[", "{", "q", "{", "_id", BCON_INT32(7), "}", "u", "{", "$set", "{",
+                        "x", BCON_INT32(1), "}", "}", "}", "]"));
+  blocked b = {.db = other, .command = command, .admin = admin};
+  assert_int_equal(pthread_create(&thread, NULL, run_blocked, &b), 0);
+  mig_sleep_ms(700);
+  const bool done = mig_db_wait_writes(third, 2500, &still);
+  mig_db_abort(db);
+  pthread_join(thread, NULL);
+  if (!b.ok) fail_msg("%s failed: %s", name, b.err.why);
+  if (done) fail_msg("%s was not waited for", name);
+  assert_ok(mig_db_wait_writes(third, 2500, &err), err);
+  bson_destroy(command);
+  mig_db_close(third);
+  mig_db_close(other);
+}
+
+static bool tells_what_it_does(mig_db *db) {
+  mig_error err;
+  bson_t *command =
+      BCON_NEW("aggregate", BCON_INT32(1), "pipeline", "[", "{", "$currentOp", "{", "}", "}", "]", "cursor", "{", "}");
+  const bool ok = mig_db_admin(db, command, NULL, &err);
+  bson_destroy(command);
+  return ok;
+}
+
+static void fill(mig_db *db, const char *collection) {
+  for (int32_t id = 0; id < 10; id++)
+    test_run(db, BCON_NEW("insert", BCON_UTF8(collection), "documents", "[", "{", "_id", BCON_INT32(id), "of",
+                          BCON_UTF8(collection), "}", "]"));
+}
+
+static void writes_of_every_kind_are_waited_for(void **state) {
+  (void)state;
+  char name[40], from[80], to[80];
+  mig_error err = {0};
+  mig_caps caps;
+  mig_db *db = test_db(name);
+  assert_ok(mig_caps_probe(db, MIG_PROBE_TRY, &caps, &err), err);
+  if (!mig_caps_has(&caps, MIG_CAP_TRANSACTIONS) || !tells_what_it_does(db)) {
+    test_db_drop(db);
+    skip_because("the server has no transactions, or does not tell what it does");
+  }
+  fill(db, "c");
+  fill(db, "z");
+  snprintf(from, sizeof from, "%s.c", name);
+  snprintf(to, sizeof to, "%s.d", name);
+  is_waited_for(db, "delete",
+                BCON_NEW("delete", "c", "deletes", "[", "{", "q", "{", "}", "limit", BCON_INT32(0), "}", "]"), false);
+  fill(db, "c");
+  is_waited_for(
+      db, "findAndModify",
+      BCON_NEW("findAndModify", "c", "query", "{", "_id", BCON_INT32(7), "}", "update", "{", "y", BCON_INT32(1), "}"),
+      false);
+  is_waited_for(db, "$merge",
+                BCON_NEW("aggregate", "z", "pipeline", "[", "{", "$merge", "c", "}", "]", "cursor", "{", "}"), false);
+  is_waited_for(db, "$out", BCON_NEW("aggregate", "z", "pipeline", "[", "{", "$out", "c", "}", "]", "cursor", "{", "}"),
+                false);
+  is_waited_for(
+      db, "createIndexes",
+      BCON_NEW("createIndexes", "c", "indexes", "[", "{", "key", "{", "v", BCON_INT32(1), "}", "name", "v", "}", "]"),
+      false);
+  is_waited_for(db, "collMod", BCON_NEW("collMod", "c", "validator", "{", "}"), false);
+  is_waited_for(db, "renameCollection", BCON_NEW("renameCollection", BCON_UTF8(from), "to", BCON_UTF8(to)), true);
+  fill(db, "c");
+  is_waited_for(db, "drop", BCON_NEW("drop", "c"), false);
+  test_db_drop(db);
+}
+
 static void second_taker_is_told_who_holds_the_lease(void **state) {
   (void)state;
   char name[40];
@@ -239,6 +333,7 @@ int main(void) {
       cmocka_unit_test(errors_name_no_secret),
       cmocka_unit_test(snapshot_reads_see_one_time),
       cmocka_unit_test(killed_session_loses_what_is_open_and_keeps_what_was_committed),
+      cmocka_unit_test(writes_of_every_kind_are_waited_for),
       cmocka_unit_test(second_taker_is_told_who_holds_the_lease),
       cmocka_unit_test(lease_that_ran_out_may_be_taken_and_its_loser_stops),
       cmocka_unit_test(lease_is_refreshed_by_its_own_thread),
