@@ -45,6 +45,11 @@ class Result:
         return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
 
 
+def with_levels(options):
+    """A validator without level and action is one with the defaults; which of both stands there depends on the command that set it."""
+    return {"validationLevel": "strict", "validationAction": "error", **options} if "validator" in options else options
+
+
 class Project:
     """A folder with migrations and a store, and a database."""
 
@@ -97,7 +102,7 @@ class Project:
             h.update(name.encode() + b"\0" + (b"+" if info else b"-"))
             if not info:
                 continue
-            h.update(json.dumps(info.get("options", {}), sort_keys=True, default=str).encode())
+            h.update(json.dumps(with_levels(info.get("options", {})), sort_keys=True, default=str).encode())
             h.update(info.get("type", "").encode())
             if info.get("type") == "view":
                 continue

@@ -54,6 +54,13 @@ mig_tri mig_caps_outcome(bool decided, bool has, const mig_error *err) {
 
 /* Each try: false with err when it could not be decided; *has tells otherwise. A server's refusal is a "no". */
 
+/* A transaction whose end the server refused is still open there: the scratch collection could not be dropped. */
+static void end_session(mig_db *db) {
+  uint8_t id[MIG_SESSION_BYTES];
+  mig_error ignored;
+  if (mig_db_session(db, id, &ignored)) mig_db_kill_session(db, id, &ignored);
+}
+
 static bool try_transactions(scratch *s, bool *has, mig_error *err) {
   mig_db *other = NULL;
   int64_t seen = 1, after_abort = 1, after_commit = 0;
@@ -68,6 +75,7 @@ static bool try_transactions(scratch *s, bool *has, mig_error *err) {
   }
   *has = ok && seen == 0 && after_abort == 0 && after_commit == 1;
   mig_db_close(other);
+  if (!ok) end_session(s->db);
   return ok;
 }
 
