@@ -65,6 +65,11 @@ static bool check(const mig_dump *d, const mig_dump_open_options *o, mig_error *
   }
   for (const char *const *n = o->only; n && *n; n++) {
     bool found = false;
+    if (mig_snapshot_leaves_out(*n)) {
+      mig_fail(err, MIG_E_USAGE, "%s.%s is not put into snapshots: it is ours or the server's", d->database, *n);
+      mig_why(err, "a restore could not put it back");
+      return mig_hint(err, "name other collections with --only");
+    }
     for (size_t i = 0; i < d->count; i++) found = found || strcmp(d->collections[i].name, *n) == 0;
     if (!found) return mig_fail(err, MIG_E_USAGE, "%s does not hold %s.%s", d->path, d->database, *n);
   }

@@ -61,9 +61,22 @@ static bool check_types(const mig_manifest *m, const mig_restore_options *o, mig
   return true;
 }
 
+/* A ledger is restored with its database; the lease, the journal and the rest of mig's own are at work meanwhile. */
+static bool check_names(const mig_manifest *m, const mig_restore_options *o, mig_error *err) {
+  for (size_t i = 0; i < m->collection_count; i++) {
+    const char *target = target_of(m, o, &m->collections[i]);
+    if (!target || !mig_name_reserved(target) || strcmp(target, MIG_LEDGER) == 0) continue;
+    mig_fail(err, MIG_E_USAGE, "%s.%s is not for restores: it is ours or the server's", m->database, target);
+    mig_why(err, "lease and journal of the restore itself may stand in it");
+    return mig_hint(err, "name the other collections with --only; --as puts it beside, under another name");
+  }
+  return true;
+}
+
 bool mig_restore_check(const mig_archive *archive, const mig_restore_options *options, mig_error *err) {
   const mig_manifest *m = mig_archive_contents(archive);
-  return check_kind(m, err) && check_selection(m, options, err) && check_types(m, options, err);
+  return check_kind(m, err) && check_selection(m, options, err) && check_names(m, options, err) &&
+         check_types(m, options, err);
 }
 
 /* Collections before views, so that a view is never made on something that is still to come. */

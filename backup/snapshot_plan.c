@@ -21,7 +21,7 @@ void mig_snapshot_plan_clear(mig_snapshot_plan *plan) {
 /* Ours and the server's own; the views and time series behind system.views and system.buckets are there by name. */
 bool mig_snapshot_leaves_out(const char *name) {
   return strncmp(name, "system.", 7) == 0 || strncmp(name, "migprobe_", 9) == 0 || strncmp(name, "migstage_", 9) == 0 ||
-         strcmp(name, MIG_LOCKS) == 0 || strcmp(name, MIG_EVENTS) == 0;
+         strncmp(name, "migaside_", 9) == 0 || strcmp(name, MIG_LOCKS) == 0 || strcmp(name, MIG_EVENTS) == 0;
 }
 
 static mig_snapshot_item *find_item(const mig_snapshot_plan *plan, const char *name) {
@@ -92,9 +92,12 @@ static bool check_type(mig_work *w, mig_snapshot_item *item, mig_error *err) {
 
 static bool look_at(mig_work *w, mig_snapshot_item *item, mig_error *err) {
   if (!mig_name_collection_ok(mig_db_name(w->db), item->name, err)) return false;
-  if (strncmp(item->name, "system.", 7) == 0) /* not listed: it would be taken for absent */
-    return mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s is the server's own and is not put into snapshots",
-                    mig_db_name(w->db), item->name);
+  if (mig_snapshot_leaves_out(item->name)) { /* the server's are not listed: they would be taken for absent */
+    mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s is not put into snapshots: it is ours or the server's", mig_db_name(w->db),
+             item->name);
+    mig_why(err, "a restore could not put it back");
+    return mig_hint(err, "name other collections with --only; this one is read with the server's own tools");
+  }
   if (!read_metadata(w, item->name, &item->info, &item->indexes, err)) return false;
   if (!item->info) {
     item->holds = MIG_HOLDS_ABSENT;

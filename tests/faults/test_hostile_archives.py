@@ -7,6 +7,7 @@ import pathlib
 import re
 import sys
 
+import bson
 import pytest
 
 from cli_support import picture, three_lines
@@ -115,3 +116,52 @@ def test_no_name_becomes_a_path(project, tmp_path, name):
                   header_name=name, name=name))}
     assert refused(project, forged, tmp_path) == []
     assert sorted(tmp_path.parent.iterdir()) == watched and not pathlib.Path("/x").exists()
+
+
+def renamed(data, old, new):
+    """The same archive, in which a collection has another name of the same length; its sums are right."""
+    parts = damage.members(data)
+    for index, (name, _, content) in enumerate(parts):
+        inside = content.replace(old.encode(), new.encode()) if name.endswith(".json") else content
+        parts = damage.replace(parts, index, inside, name=name.replace(old, new), header_name=name.replace(old, new))
+    return damage.reseal(parts)
+
+
+@pytest.mark.parametrize("name", ["migrationlocks", "migrationevents", "migaside_00000000_0", "migstage_00000000_0", "system.js"])
+def test_an_archive_that_holds_what_is_migs_own_is_not_restored_over_it(project, tmp_path, name):
+    """The lease and the journal of the restore itself would be overwritten, and the counter of tokens go back."""
+    p = project
+    stand_in = "z" + name[1:]
+    p.db.users.insert_many([{"_id": i} for i in range(5)])
+    p.db[stand_in].insert_many([{"_id": "mig.fence", "value": 1}, {"_id": "x"}])
+    made = p.mig("snapshot", "create", "--json").lines[0]
+    forged = tmp_path / "forged.mig.tar"
+    forged.write_bytes(renamed(pathlib.Path(made["path"]).read_bytes(), stand_in, name))
+    p.mig("snapshot", "verify", forged)
+    p.mig("doctor")
+    p.db.users.delete_many({})
+    before = p.digest(), list(p.db.migrationlocks.find())
+    three_lines(p.mig("restore", forged, "--yes", code=2), name, "--only")
+    three_lines(p.mig("restore", forged, "--yes", "--only", "users", "--only", name, code=2), name, "--only")
+    assert (p.digest(), list(p.db.migrationlocks.find())) == before
+    p.mig("restore", forged, "--yes", "--only", "users")
+    assert p.db.users.count_documents({}) == 5 and p.mig("recover").out == "nothing to recover\n"
+    p.mig("restore", forged, "--yes", "--as", f"{name}=beside")
+    assert p.db.beside.count_documents({}) == 2
+
+
+@pytest.mark.parametrize("name", ["migrationlocks", "migrationevents", "migaside_00000000_0", "system.js"])
+def test_snapshots_and_imports_do_not_take_what_is_migs_own(project, tmp_path, name):
+    p = project
+    p.db.users.insert_one({"_id": 1})
+    if not name.startswith("system."):
+        p.db[name].insert_one({"_id": "x"})
+    three_lines(p.mig("snapshot", "create", "--only", "users", "--only", name, code=1), name, "not put into snapshots")
+    dump = tmp_path / "dump" / p.name
+    dump.mkdir(parents=True)
+    for collection in ("users", name):
+        (dump / f"{collection}.bson").write_bytes(bson.encode({"_id": 1}))
+    three_lines(p.mig("snapshot", "import", tmp_path / "dump", "--only", name, code=2), name, "not put into snapshots")
+    assert not p.store.exists() or not list(p.store.glob("*.mig.tar"))
+    made = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    assert name not in p.mig("snapshot", "show", made).out and "users" in p.mig("snapshot", "show", made).out
