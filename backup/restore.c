@@ -126,7 +126,7 @@ static bool fail_remaining(const mig_restore *r, mig_error *err) {
 static bool round_of(mig_restore *r, bool *done, mig_error *err) {
   size_t differs = 0;
   const mig_restore_options *o = r->options;
-  const bool keeps = o->displaced_store && !o->dry_run && r->round < MIG_RESTORE_ROUNDS;
+  const bool keeps = o->displaced_store && !o->only_asides && !o->dry_run && r->round < MIG_RESTORE_ROUNDS;
   if (keeps && !mig_displaced_new(o->displaced_store, r->w, o->displaced_reason, &r->displaced, err)) return false;
   if (!diff_all(r, &differs, err)) return false;
   if (r->round == 0) r->report->identical = differs == 0;
@@ -145,7 +145,7 @@ static bool settle_asides(mig_restore *r, mig_error *err) {
   if (r->options->dry_run || !r->options->displaced_store) return true;
   for (size_t i = 0; i < r->count; i++)
     if (!mig_checkpoint(r->w, err) || !mig_restore_settle_aside(r, &r->items[i], err)) return false;
-  return true;
+  return mig_restore_settle_strays(r, err);
 }
 
 bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_options *options, mig_restore_report *out,

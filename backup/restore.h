@@ -12,7 +12,8 @@
  * one or stays. Such an archive has only some documents of a collection, so it is refused here (MIG_E_USAGE).
  * A displaced document is one that differs: indexes and options that go are told to the observer.
  * Staging collections are named migstage_<8 digits of the digest>_<n>; those a killed run left are dropped first. A
- * collection that is replaced or removed is renamed to migaside_<8 digits>_<n>, looked at once more, then dropped.
+ * collection that is replaced or removed is renamed to migaside_<8 digits>_<n>, looked at once more, then dropped;
+ * one that a killed restore left is saved before anything else.
  * Errors: report->began tells whether the target may be in between; then run it again. MIG_E_INTERRUPTED and
  * MIG_E_LEASE come from the checkpoint.
  */
@@ -53,6 +54,7 @@ typedef struct mig_restore_options {
   bool no_indexes;            /* leaves indexes as they are; a collection that is missing gets none but its own */
   bool dry_run;               /* compare and count only */
   mig_store *displaced_store; /* NULL: displaced documents are not kept */
+  bool only_asides; /* just those that an earlier restore, which was killed, had taken away in order to keep them */
   const char *displaced_reason;
   const mig_diff_listener *listener; /* may be NULL */
 } mig_restore_options;

@@ -10,11 +10,12 @@
 #include "backup/restore_parts.h"
 #include "base/crash.h"
 
-#define ASIDE_CHARS 48
+#define ASIDE_PREFIX "migaside_"
+#define ASIDE_CHARS  48
 
 static void aside_name(const mig_restore *r, const mig_restore_item *item, char name[static ASIDE_CHARS]) {
   const mig_manifest *m = mig_archive_contents(r->archive);
-  snprintf(name, ASIDE_CHARS, "migaside_%.8s_%zu", m->digest, (size_t)(item->entry - m->collections));
+  snprintf(name, ASIDE_CHARS, ASIDE_PREFIX "%.8s_%zu", m->digest, (size_t)(item->entry - m->collections));
 }
 
 typedef struct held {
@@ -107,4 +108,33 @@ bool mig_restore_settle_aside(mig_restore *r, const mig_restore_item *item, mig_
   if (!ok || !there) return ok;
   if (r->displaced && !all_held(r, item, aside, &all, err)) return false;
   return (all || save(r, item, aside, err)) && mig_checkpoint(r->w, err) && mig_restore_drop(r, aside, err);
+}
+
+static bool next_stray(mig_restore *r, char **name, mig_error *err) {
+  mig_cursor *c = NULL;
+  const bson_t *doc = NULL;
+  const char *found = NULL;
+  mig_next next = MIG_NEXT_ERROR;
+  *name = NULL;
+  if (!mig_db_collections(r->w->db, NULL, &c, err)) return false;
+  while (!*name && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC)
+    if (mig_bson_str(doc, "name", &found) && strncmp(found, ASIDE_PREFIX, strlen(ASIDE_PREFIX)) == 0)
+      *name = mig_strdup(found);
+  mig_cursor_close(c);
+  return next != MIG_NEXT_ERROR;
+}
+
+bool mig_restore_settle_strays(mig_restore *r, mig_error *err) {
+  char *name = NULL;
+  bool ok = true;
+  while (ok && (ok = next_stray(r, &name, err)) && name) {
+    mig_say(r->w->observer, MIG_WARNING, "%s.%s: what a killed restore of another snapshot had taken away is saved",
+            mig_db_name(r->w->db), name);
+    mig_restore_collection row = {0};
+    const mig_collection_entry none = {.name = name, .holds = MIG_HOLDS_ABSENT};
+    const mig_restore_item item = {.entry = &none, .target = name, .row = &row};
+    ok = save(r, &item, name, err) && mig_checkpoint(r->w, err) && mig_restore_drop(r, name, err);
+    mig_free(name);
+  }
+  return ok;
 }

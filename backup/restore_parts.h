@@ -150,6 +150,8 @@ bool mig_restore_keep(mig_restore *r, mig_displaced *d, mig_error *err);
 bool mig_restore_take_away(mig_restore *r, const mig_restore_item *item, bool *gone, mig_error *err);
 /* Saves what others wrote in the last moment before it was renamed, and drops it. Fine when there is none. */
 bool mig_restore_settle_aside(mig_restore *r, const mig_restore_item *item, mig_error *err);
+/* The same for those of restores of other archives, which nobody runs again: all of their documents are saved. */
+bool mig_restore_settle_strays(mig_restore *r, mig_error *err);
 
 /* Both are the options of a listCollections entry: collection gets the recorded validator and pre-image options. */
 bool mig_options_bring(mig_work *w, const char *collection, const bson_t *recorded, const bson_t *live, mig_error *err);

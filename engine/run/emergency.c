@@ -122,7 +122,8 @@ static mig_restore_options restore_options(const mig_engine *e, const mig_emerge
                                .no_indexes = o->no_indexes,
                                .dry_run = o->dry_run,
                                .listener = o->listener,
-                               .displaced_store = o->no_safety_snapshot ? NULL : e->store,
+                               .displaced_store = e->store,
+                               .only_asides = o->no_safety_snapshot,
                                .displaced_reason = "displaced by a restore by hand"};
 }
 
