@@ -84,10 +84,10 @@ static void add_event(mig_engine *e, const mig_manifest *m, const char *outcome,
 
 /* ---- restore by hand ---- */
 
-static bool is_wanted(const mig_manifest *m, const char *const *only, const mig_collection_entry *e) {
-  for (size_t i = 0; only && only[i]; i++)
-    if (mig_manifest_named(m, only[i]) == e) return true;
-  return only == NULL;
+bool mig_emergency_wants(const mig_manifest *m, const mig_emergency_options *o, const mig_collection_entry *entry) {
+  for (size_t i = 0; o->only && o->only[i]; i++)
+    if (mig_manifest_named(m, o->only[i]) == entry) return true;
+  return o->only == NULL;
 }
 
 /* Of what the restore will write to: with `as` these are the new names. */
@@ -99,7 +99,8 @@ static bool safety_snapshot(mig_engine *e, const mig_manifest *m, const mig_emer
   for (size_t i = 0; i < m->collection_count && !o->as_count; i++) {
     const mig_collection_entry *entry = &m->collections[i];
     mig_holds holds = entry->holds == MIG_HOLDS_METADATA ? MIG_HOLDS_METADATA : MIG_HOLDS_DOCUMENTS;
-    if (is_wanted(m, o->only, entry)) wants[count++] = (mig_snapshot_want){.collection = entry->name, .holds = holds};
+    if (mig_emergency_wants(m, o, entry))
+      wants[count++] = (mig_snapshot_want){.collection = entry->name, .holds = holds};
   }
   for (size_t i = 0; i < o->as_count; i++)
     wants[count++] = (mig_snapshot_want){.collection = o->as[i].to, .holds = MIG_HOLDS_DOCUMENTS};
@@ -187,12 +188,17 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   const mig_manifest *m = mig_archive_contents(archive);
   char sha256[MIG_SHA256_HEX];
   int64_t began = mig_now_unix_ms();
-  bool others = false; /* an interrupted restore by hand, whose place this one takes: then the database is in between */
+  /* an interrupted restore, whose place this one takes: then the database is in between */
+  mig_restore_journal waits = {.doc = BSON_INITIALIZER};
+  bool others = false;
   bool ok = mig_orphans_name(e, err) && mig_orphans_wait(e, err) && mig_engine_refuse_unfinished(e, false, err) &&
-            mig_emergency_pending(e->db, &others, err) && check_beside(e, o, err) &&
+            mig_restore_journal_read(e->db, &waits, &others, err) &&
+            (!others || mig_restore_journal_yields(&waits, m, o, err)) && check_beside(e, o, err) &&
             mig_archive_sha256(archive, sha256, NULL, err) &&
             (o->no_safety_snapshot || safety_snapshot(e, m, o, &out->safety, err)) && mig_checkpoint(&e->work, err) &&
-            mig_archive_still_there(archive, err) && mig_restore_journal_write(e, out->path, sha256, o, err);
+            mig_archive_still_there(archive, err) &&
+            mig_restore_journal_write(e, out->path, sha256, m, o, others ? &waits : NULL, err);
+  mig_restore_journal_clear(&waits);
   if (!ok) return err->code == MIG_E_INTERRUPTED && mig_why(err, "nothing was changed");
   const bool back = run_restore(e, archive, o, out, err);
   out->restore.began = out->restore.began || others || back;
@@ -243,7 +249,8 @@ static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err)
             verify(e, archive, err) && mig_archive_sha256(archive, now, NULL, err);
   if (ok && strcmp(now, j->sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", j->path);
-  ok = ok && mig_orphans_wait(e, err) && run_restore(e, archive, &j->options, &report, err) &&
+  ok = ok && mig_orphans_name(e, err) && mig_orphans_wait(e, err) &&
+       run_restore(e, archive, &j->options, &report, err) &&
        revert_in_ledger(e, mig_archive_contents(archive), &j->options, &report.reverted, err) &&
        mig_restore_journal_remove(e, err);
   if (!ok && err && err->code == MIG_E_INTERRUPTED) {
@@ -262,8 +269,10 @@ static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err)
 }
 
 bool mig_emergency_recover(mig_engine *e, bool *settled, mig_error *err) {
-  mig_restore_journal journal;
-  bool ok = mig_restore_journal_read(e->db, &journal, settled, err);
+  mig_restore_journal journal = {.doc = BSON_INITIALIZER};
+  bool ok = mig_emergency_pending(e->db, settled, err);
+  if (ok && *settled)
+    ok = mig_restore_journal_take_over(e, settled, err) && mig_restore_journal_read(e->db, &journal, settled, err);
   ok = ok && (!*settled || recover(e, &journal, err));
   mig_restore_journal_clear(&journal);
   return ok;

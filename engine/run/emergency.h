@@ -38,6 +38,8 @@ typedef struct mig_emergency_report {
 bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_emergency_report *out, mig_error *err);
 void mig_emergency_report_clear(mig_emergency_report *r);
 
+/* Of the originals: is this one asked for? */
+bool mig_emergency_wants(const mig_manifest *m, const mig_emergency_options *o, const mig_collection_entry *entry);
 bool mig_emergency_pending(mig_db *db, bool *pending, mig_error *err);
 /* Runs an interrupted restore by hand again. The caller holds the lease. *settled: there was one. */
 bool mig_emergency_recover(mig_engine *e, bool *settled, mig_error *err);

@@ -1,12 +1,17 @@
 """A restore by hand that was killed, and what comes after it: nothing it sent or took away is lost, or done behind the next."""
 import contextlib
+import datetime
+import os
+import signal
 import time
 
 import pymongo
 import pytest
 
+from cli_support import three_lines
 from conftest import documents_in
-from wireproxy import Rule, WireProxy, error, reply_with
+from held import patient
+from wireproxy import HoldReply, Rule, WireProxy, call_first, error, reply_with
 
 
 def at_work(p, name="users"):
@@ -113,6 +118,47 @@ def asides(p):
     return [n for n in p.db.list_collection_names() if n.startswith("migaside_")]
 
 
+@pytest.mark.parametrize("part", [["--as", "users=u_copy"], ["--only", "users"], ["--no-indexes"]], ids=["as", "only", "no-indexes"])
+def test_a_part_of_a_snapshot_does_not_take_the_place_of_an_interrupted_restore(kept, part):
+    p = kept
+    kill_restore(p)
+    waiting = journal(p)
+    three_lines(p.mig("restore", p.snapshot, "--yes", *part, code=7), "a restore by hand", "--only", "mig recover")
+    assert journal(p) == waiting
+    p.mig("recover")
+    assert p.digest() == p.before and not journal(p) and not asides(p)
+
+
+def test_a_snapshot_without_a_collection_of_it_does_not_take_the_place_of_an_interrupted_restore(kept):
+    p = kept
+    less = p.mig("snapshot", "create", "--json", "--only", "users").lines[0]["snapshot"]
+    kill_restore(p)
+    waiting = journal(p)
+    three_lines(p.mig("restore", less, "--yes", code=7), "a restore by hand", "does not hold orders", "mig recover")
+    p.mig("restore", less, "--dry-run")
+    assert journal(p) == waiting
+    p.mig("recover")
+    assert p.digest() == p.before and not journal(p)
+
+
+def test_the_safety_snapshot_takes_the_place_of_an_interrupted_restore_and_nothing_is_lost(kept):
+    """Its own snapshot is lost, too; and others wrote to what it had taken away after the safety snapshot."""
+    p = kept
+    now = p.digest("users", "orders")
+    late = Rule(None, call_first(lambda _: p.db.orders.insert_one({"_id": "late"})),
+                when=lambda body: str(body.get("renameCollection", "")).endswith(".orders"))
+    with WireProxy(p.uri, [late]) as proxy:
+        killed = p.mig("restore", p.snapshot, "--yes", "--strategy", "swap", uri=proxy.uri, code=None, MIG_CRASH_AT="restore_aside:1")
+    if killed.code != KILLED or not asides(p):
+        pytest.skip("the server cannot rename a collection")
+    safety = next(a for a in p.store.glob("*safety*.mig.tar"))
+    (p.store / f"{p.snapshot}.mig.tar").unlink()
+    result = p.mig("restore", safety, "--yes")
+    assert p.digest("users", "orders") == now and not asides(p) and not journal(p)
+    saved = [a for a in p.store.glob("*displaced*.tar") if "late" in documents_in(a)]
+    assert saved and str(saved[0]) in result.out + result.err, result
+
+
 def test_what_a_killed_restore_took_away_is_saved_by_one_without_a_safety_snapshot(kept):
     p = kept
     p.db.orders.insert_one({"_id": "theirs"})
@@ -127,3 +173,74 @@ def test_what_a_killed_restore_took_away_is_saved_by_one_without_a_safety_snapsh
     assert p.digest() == p.before and not asides(p)
     saved = [a for a in p.store.glob("*displaced*.tar") if "theirs" in documents_in(a)]
     assert saved and str(saved[0]) in result.out + result.err, result
+
+
+# ---- a runner that lost its lease --------------------------------------------------------------------------------------
+
+class HoldRequest(HoldReply):
+    """It reaches the server only at `released`."""
+
+    def __call__(self, conn, message, body):
+        self.reached.set()
+        self.released.wait(120)
+        conn.client.sendall(conn.ask(message))
+
+
+@contextlib.contextmanager
+def stopped_at(p, command):
+    """A restore that is stopped, its lease run out, while its write of the journal is on the way."""
+    hold = HoldRequest()
+
+    def of_journal(body):
+        writes = body.get("updates") or body.get("deletes") or []
+        return body.get(command) == "migrationlocks" and any(w["q"].get("_id") == "mig.restore" for w in writes)
+    with WireProxy(p.uri, [Rule(command, hold, when=of_journal)]) as proxy:
+        first = p.start("restore", p.snapshot, "--yes", "--no-safety-snapshot", uri=patient(proxy))
+        first.said = None
+        try:
+            assert hold.reached.wait(60), first.communicate()
+            os.kill(first.pid, signal.SIGSTOP)
+            past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)
+            p.db.migrationlocks.update_one({"_id": "mig"}, {"$set": {"expiresAt": past}})
+            yield first
+        finally:
+            hold.released.set()
+            os.kill(first.pid, signal.SIGCONT)
+            first.said = first.communicate(timeout=120)
+
+
+def test_a_restore_stopped_past_its_lease_leaves_nothing_for_others_to_run(kept):
+    p = kept
+    with stopped_at(p, "update") as first:
+        p.write("0001_mark", {"up": [{"update": {"collection": "orders", "filter": {}, "update": {"$set": {"marked": 1}}}}]})
+        p.mig("up")
+        now = p.digest()
+    assert first.returncode == 5, first.said
+    assert not journal(p), "a restore that nobody began is planted"
+    p.mig("up")
+    assert p.mig("recover").out == "nothing to recover\n" and p.digest() == now
+
+
+def test_a_restore_stopped_past_its_lease_does_not_remove_the_journal_of_another(kept):
+    p = kept
+    with stopped_at(p, "delete") as first:
+        p.db.orders.update_many({}, {"$set": {"of": "others"}})
+        killed = p.mig("restore", p.snapshot, "--yes", code=None, MIG_CRASH_AT="restore_begin:1")
+        assert killed.code == KILLED
+        waiting = journal(p)
+    assert first.returncode == 5, first.said
+    assert journal(p) == waiting
+    p.mig("recover")
+    assert p.digest() == p.before and not journal(p)
+
+
+def test_a_recovery_keeps_its_journal_from_the_restore_that_it_goes_on_with(kept):
+    """The runner was not dead: it was stopped before it removed its journal, and wakes up while another recovers."""
+    p = kept
+    with stopped_at(p, "delete") as first:
+        p.db.orders.update_many({}, {"$set": {"of": "others"}})
+        assert p.mig("recover", code=None, MIG_CRASH_AT="restore_begin:1").code == KILLED
+    assert first.returncode == 5, first.said
+    assert journal(p)
+    p.mig("recover")
+    assert p.digest() == p.before and not journal(p)
