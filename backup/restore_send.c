@@ -21,10 +21,16 @@ bool mig_send_is_special(const bson_t *doc) {
   return false;
 }
 
-bool mig_send_fits_update(const bson_t *doc, const bson_t *live) {
+bool mig_send_fits_update(const mig_send *s, const bson_t *doc, const bson_t *live) {
   mig_doc_id id;
   mig_doc_id_of(doc, &id);
-  return doc->len + id.size + (live ? live->len : 0) + 512 < COMMAND_BYTES;
+  return doc->len + id.size + (live ? mig_unchanged_bytes(live, &s->how) : 0) + 512 < COMMAND_BYTES;
+}
+
+bool mig_send_fits_remove(const mig_send *s, const bson_t *live) {
+  mig_doc_id id;
+  mig_doc_id_of(live, &id);
+  return id.size + mig_unchanged_bytes(live, &s->how) + 512 < COMMAND_BYTES;
 }
 
 /* Adds what the command affected to *n. */
@@ -65,10 +71,10 @@ static bool remove_by_id(mig_send *s, bson_t *const *docs, size_t count, int64_t
 }
 
 /* {"_id": {"$eq": ...}, "$expr": it still equals live}; without live just the first. */
-static bool append_filter(bson_t *to, const bson_t *doc, const bson_t *live) {
+static bool append_filter(const mig_send *s, bson_t *to, const bson_t *doc, const bson_t *live) {
   bson_t q;
   return BSON_APPEND_DOCUMENT_BEGIN(to, "q", &q) && mig_doc_id_filter(&q, doc) &&
-         (!live || mig_bson_append_unchanged(&q, live)) && bson_append_document_end(to, &q);
+         (!live || mig_unchanged_append(&q, live, &s->how)) && bson_append_document_end(to, &q);
 }
 
 bool mig_send_removes(mig_send *s, bson_t *const *docs, size_t count, bool guarded, mig_error *err) {
@@ -82,7 +88,7 @@ bool mig_send_removes(mig_send *s, bson_t *const *docs, size_t count, bool guard
   BSON_APPEND_ARRAY_BEGIN(&command, "deletes", &deletes);
   for (size_t i = 0; ok && i < count; i++) {
     bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
-    ok = BSON_APPEND_DOCUMENT_BEGIN(&deletes, key, &one) && append_filter(&one, docs[i], docs[i]) &&
+    ok = BSON_APPEND_DOCUMENT_BEGIN(&deletes, key, &one) && append_filter(s, &one, docs[i], docs[i]) &&
          BSON_APPEND_INT32(&one, "limit", 1) && bson_append_document_end(&deletes, &one);
   }
   ok = ok && bson_append_array_end(&command, &deletes);
@@ -99,12 +105,13 @@ static bool append_literal(bson_t *one, const bson_t *doc) {
          bson_append_array_end(one, &pipeline);
 }
 
-static bool append_update(bson_t *updates, size_t at, const bson_t *doc, const bson_t *live, bool literal) {
+static bool append_update(const mig_send *s, bson_t *updates, size_t at, const bson_t *doc, const bson_t *live,
+                          bool literal) {
   bson_t one;
   char buffer[16];
   const char *key = NULL;
   bson_uint32_to_string((uint32_t)at, &key, buffer, sizeof buffer);
-  return BSON_APPEND_DOCUMENT_BEGIN(updates, key, &one) && append_filter(&one, doc, live) &&
+  return BSON_APPEND_DOCUMENT_BEGIN(updates, key, &one) && append_filter(s, &one, doc, live) &&
          (literal ? append_literal(&one, doc) : BSON_APPEND_DOCUMENT(&one, "u", doc)) &&
          BSON_APPEND_BOOL(&one, "upsert", literal) && bson_append_document_end(updates, &one);
 }
@@ -125,7 +132,8 @@ static bool update(mig_send *s, bson_t *const *docs, bson_t *const *lives, size_
   BSON_APPEND_BOOL(&command, "ordered", false);
   if (!s->no_bypass) BSON_APPEND_BOOL(&command, "bypassDocumentValidation", true);
   BSON_APPEND_ARRAY_BEGIN(&command, "updates", &updates);
-  for (size_t i = 0; ok && i < count; i++) ok = append_update(&updates, i, docs[i], lives ? lives[i] : NULL, literal);
+  for (size_t i = 0; ok && i < count; i++)
+    ok = append_update(s, &updates, i, docs[i], lives ? lives[i] : NULL, literal);
   ok = ok && bson_append_array_end(&command, &updates);
   ok = ok ? send(s, &command, n, err) : mig_no_memory(err, "a batch of updates");
   bson_destroy(&command);
@@ -186,7 +194,7 @@ bool mig_send_special(mig_send *s, bson_t *doc, mig_error *err) {
   if (there && !same) return mig_fail(err, MIG_E_SERVER, "another document has its _id");
   for (int attempt = 0; attempt < 2 && !same; attempt++) {
     const bool literal = s->literal_first != (attempt == 1);
-    if (literal && !(mig_send_fits_update(doc, NULL) && mig_caps_has(s->w->caps, MIG_CAP_UPDATE_PIPELINE))) continue;
+    if (literal && !(mig_send_fits_update(s, doc, NULL) && mig_caps_has(s->w->caps, MIG_CAP_UPDATE_PIPELINE))) continue;
     if (!put(s, doc, literal, there, err)) {
       if (err->code != MIG_E_SERVER) return false;
       if (!first.code) first = *err;

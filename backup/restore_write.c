@@ -28,7 +28,7 @@ bool mig_writer_open(mig_work *w, const mig_writer_options *options, mig_writer 
   wr->send = (mig_send){.w = w, .collection = options->collection};
   wr->batch_documents = mig_batch_documents(w);
   *out = wr;
-  return true;
+  return !options->guarded || mig_unchanged_for(w, options->collection, &wr->send.how, err);
 }
 
 static void batch_clear(batch *b) {
@@ -94,7 +94,7 @@ bool mig_writer_remove(mig_writer *wr, const bson_t *live, mig_error *err) {
 
 bool mig_writer_replace(mig_writer *wr, const bson_t *doc, const bson_t *live, mig_error *err) {
   const bool guarded = wr->options.guarded;
-  const bool plain = !mig_send_is_special(doc) && mig_send_fits_update(doc, guarded ? live : NULL);
+  const bool plain = !mig_send_is_special(doc) && mig_send_fits_update(&wr->send, doc, guarded ? live : NULL);
   if (plain && !wr->options.delete_first)
     return room_for(wr, doc->len + live->len, err) &&
            push(wr, &wr->replaces, bson_copy(doc), guarded ? bson_copy(live) : NULL, err);
@@ -110,10 +110,10 @@ static bool insert_again(mig_writer *wr, bson_t *doc, mig_error *err) {
   return mig_send_is_special(doc) ? mig_send_special(&wr->send, doc, err) : mig_send_insert_again(&wr->send, doc, err);
 }
 
-/* Guards need the live document twice in a command; one too large for that goes by its _id alone. */
+/* A guard needs the live document beside its _id, which may be as large; what is too large goes by its _id alone. */
 static bool flush_removes(mig_writer *wr, mig_error *err) {
   const batch *b = &wr->removes;
-  const bool guarded = wr->options.guarded && (b->count > 1 || mig_send_fits_update(b->documents[0], NULL));
+  const bool guarded = wr->options.guarded && (b->count > 1 || mig_send_fits_remove(&wr->send, b->documents[0]));
   return mig_send_removes(&wr->send, b->documents, b->count, guarded, err);
 }
 

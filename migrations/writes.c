@@ -1,5 +1,6 @@
 #include "migrations/writes.h"
 
+#include "base/unchanged.h"
 #include "migrations/batch.h"
 
 #define MAX_PIECE_BYTES     (8u << 20)
@@ -12,6 +13,8 @@ struct mig_writes {
   bson_t *list; /* array under construction */
   uint32_t count;
   int64_t documents; /* that the statements name */
+  bool asked;
+  mig_unchanged how;
 };
 
 bool mig_writes_new(mig_work *w, const char *what, const char *collection, mig_writes_kind kind, mig_writes **out,
@@ -68,6 +71,12 @@ static bool close_statement(mig_writes *s, bson_t *one, int64_t documents, mig_e
   s->count++;
   s->documents += documents;
   return (s->count < mig_batch_documents(s->w) && s->documents < mig_batch_documents(s->w)) || mig_writes_send(s, err);
+}
+
+bool mig_writes_unchanged(mig_writes *s, bson_t *query, const bson_t *before, mig_error *err) {
+  if (!s->asked && !mig_unchanged_for(s->w, s->collection, &s->how, err)) return false;
+  s->asked = true;
+  return mig_unchanged_append(query, before, &s->how) || mig_no_memory(err, s->what);
 }
 
 bool mig_writes_add(mig_writes *s, const bson_t *query, const bson_t *update, mig_error *err) {

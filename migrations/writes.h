@@ -18,6 +18,8 @@ typedef enum mig_writes_kind { MIG_WRITES_UPDATE, MIG_WRITES_UPSERT, MIG_WRITES_
 /* Borrows w and both strings. */
 bool mig_writes_new(mig_work *w, const char *what, const char *collection, mig_writes_kind kind, mig_writes **out,
                     mig_error *err);
+/* Appends to a query what makes it match only a document that is still `before`. */
+bool mig_writes_unchanged(mig_writes *s, bson_t *query, const bson_t *before, mig_error *err);
 /* Changes one document. update: operators, or a whole document in place of the old one. May send what was collected so
  * far. */
 bool mig_writes_add(mig_writes *s, const bson_t *query, const bson_t *update, mig_error *err);

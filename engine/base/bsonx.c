@@ -173,17 +173,6 @@ void mig_bson_append_text(bson_t *doc, const char *key, const char *text) {
     BSON_APPEND_NULL(doc, key);
 }
 
-bool mig_bson_append_unchanged(bson_t *filter, const bson_t *live) {
-  bson_t expr, equal, compare, sides, literal;
-  return BSON_APPEND_DOCUMENT_BEGIN(filter, "$expr", &expr) && BSON_APPEND_ARRAY_BEGIN(&expr, "$eq", &equal) &&
-         BSON_APPEND_DOCUMENT_BEGIN(&equal, "0", &compare) && BSON_APPEND_ARRAY_BEGIN(&compare, "$cmp", &sides) &&
-         BSON_APPEND_UTF8(&sides, "0", "$$ROOT") && BSON_APPEND_DOCUMENT_BEGIN(&sides, "1", &literal) &&
-         BSON_APPEND_DOCUMENT(&literal, "$literal", live) && bson_append_document_end(&sides, &literal) &&
-         bson_append_array_end(&compare, &sides) && bson_append_document_end(&equal, &compare) &&
-         BSON_APPEND_INT32(&equal, "1", 0) && bson_append_array_end(&expr, &equal) &&
-         bson_append_document_end(filter, &expr);
-}
-
 bool mig_uuid(char text[static MIG_UUID_TEXT], mig_error *err) {
   char h[33];
   if (!mig_random_hex(16, h, err)) return false;

@@ -42,9 +42,6 @@ char *mig_bson_array_json(const bson_t *array);
 /* The value under `it` as shortened JSON ("ObjectId" and so on included), at most max characters; free with mig_free.
  */
 char *mig_bson_value_json(const bson_iter_t *it, size_t max);
-/* Appends to a filter what makes it match only a document that equals `live` on the server. By $cmp: MongoDB 5.0 fails
- * to optimize {$eq: ["$$ROOT", ...]} (code 16409). */
-bool mig_bson_append_unchanged(bson_t *filter, const bson_t *live);
 void mig_bson_append_text(bson_t *doc, const char *key, const char *text); /* null where there is none */
 /* Structure check of bytes from outside: lengths, terminators, UTF-8 is NOT required, depth <= 200. */
 bool mig_bson_valid(const uint8_t *data, size_t size);

@@ -24,6 +24,8 @@ static const char *const names[MIG_CAP_COUNT] = {
     [MIG_CAP_VIEWS] = "views",
     [MIG_CAP_COLLATION] = "collation",
     [MIG_CAP_RENAME_DROP_TARGET] = "renameDropTarget",
+    [MIG_CAP_EXACT_MATCH] = "exactMatch",
+    [MIG_CAP_DOCUMENT_SIZE] = "documentSize",
 };
 
 const char *mig_cap_name(mig_cap cap) {

@@ -27,6 +27,8 @@ typedef enum mig_cap {
   MIG_CAP_VIEWS,
   MIG_CAP_COLLATION,
   MIG_CAP_RENAME_DROP_TARGET,
+  MIG_CAP_EXACT_MATCH,   /* $jsonSchema compares a whole document without the collection's collation */
+  MIG_CAP_DOCUMENT_SIZE, /* $bsonSize of a whole document */
   MIG_CAP_COUNT
 } mig_cap;
 

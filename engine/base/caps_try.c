@@ -36,11 +36,15 @@ static bool insert(mig_db *db, const char *name, int32_t id, mig_error *err) {
       err);
 }
 
-static bool count_id(mig_db *db, const char *name, int32_t id, int64_t *n, mig_error *err) {
-  bson_t *filter = BCON_NEW("_id", BCON_INT32(id));
+/* Frees the filter. */
+static bool count(mig_db *db, const char *name, bson_t *filter, int64_t *n, mig_error *err) {
   bool ok = mig_db_count(db, name, filter, n, err);
   bson_destroy(filter);
   return ok;
+}
+
+static bool count_id(mig_db *db, const char *name, int32_t id, int64_t *n, mig_error *err) {
+  return count(db, name, BCON_NEW("_id", BCON_INT32(id)), n, err);
 }
 
 bool mig_caps_is_no_answer(const mig_error *err) {
@@ -172,32 +176,25 @@ static bool has_option(scratch *s, const char *name, const char *path, bool *has
   return ok;
 }
 
-static bool try_create_validator(scratch *s, bool *has, mig_error *err) {
+static bool with_validator(scratch *s, const char *command, mig_error *err) {
   return run(s->db,
-             BCON_NEW("create", BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"),
-             err) &&
-         has_option(s, s->a, "options.validator", has, err);
+             BCON_NEW(command, BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"), err);
+}
+
+static bool try_create_validator(scratch *s, bool *has, mig_error *err) {
+  return with_validator(s, "create", err) && has_option(s, s->a, "options.validator", has, err);
 }
 
 static bool try_collmod(scratch *s, bool *has, mig_error *err) {
-  return run(s->db, BCON_NEW("create", BCON_UTF8(s->a)), err) &&
-         run(s->db,
-             BCON_NEW("collMod", BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"),
-             err) &&
+  return run(s->db, BCON_NEW("create", BCON_UTF8(s->a)), err) && with_validator(s, "collMod", err) &&
          has_option(s, s->a, "options.validator", has, err);
 }
 
 static bool try_validator(scratch *s, bool *has, mig_error *err) {
   mig_error refused = {0};
   bool listed = false;
-  bool ok =
-      run(s->db, BCON_NEW("create", BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"),
-          err) &&
-      has_option(s, s->a, "options.validator", &listed, err);
-  if (ok && !listed)
-    ok = run(s->db,
-             BCON_NEW("collMod", BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"),
-             err);
+  bool ok = with_validator(s, "create", err) && has_option(s, s->a, "options.validator", &listed, err);
+  if (ok && !listed) ok = with_validator(s, "collMod", err);
   if (!ok) return false;
   *has = !insert(s->db, s->a, 1, &refused);
   if (*has && (mig_caps_is_no_answer(&refused) || mig_caps_outcome(false, false, &refused) == MIG_UNKNOWN)) {
@@ -221,18 +218,44 @@ static bool try_views(scratch *s, bool *has, mig_error *err) {
   return ok;
 }
 
+static bool create_with_collation(scratch *s, mig_error *err) {
+  return run(
+      s->db,
+      BCON_NEW("create", BCON_UTF8(s->a), "collation", "{", "locale", BCON_UTF8("en"), "strength", BCON_INT32(2), "}"),
+      err);
+}
+
 static bool try_collation(scratch *s, bool *has, mig_error *err) {
-  bson_t *upper = BCON_NEW("x", BCON_UTF8("A"));
   int64_t n = 0;
   bool listed = false;
-  bool ok = run(s->db,
-                BCON_NEW("create", BCON_UTF8(s->a), "collation", "{", "locale", BCON_UTF8("en"), "strength",
-                         BCON_INT32(2), "}"),
-                err) &&
-            has_option(s, s->a, "options.collation", &listed, err) && insert(s->db, s->a, 1, err) &&
-            mig_db_count(s->db, s->a, upper, &n, err);
+  bool ok = create_with_collation(s, err) && has_option(s, s->a, "options.collation", &listed, err) &&
+            insert(s->db, s->a, 1, err) && count(s->db, s->a, BCON_NEW("x", BCON_UTF8("A")), &n, err);
   *has = ok && listed && n == 1;
-  bson_destroy(upper);
+  return ok;
+}
+
+static bool count_same(scratch *s, const char *text, int64_t *n, mig_error *err) {
+  return count(
+      s->db, s->a,
+      BCON_NEW("$jsonSchema", "{", "enum", "[", "{", "_id", BCON_INT32(1), "x", BCON_UTF8(text), "}", "]", "}"), n,
+      err);
+}
+
+static bool try_exact_match(scratch *s, bool *has, mig_error *err) {
+  int64_t same = 0, other = 1;
+  bool ok = create_with_collation(s, err) && insert(s->db, s->a, 1, err) && count_same(s, "a", &same, err) &&
+            count_same(s, "A", &other, err);
+  *has = ok && same == 1 && other == 0;
+  return ok;
+}
+
+static bool try_document_size(scratch *s, bool *has, mig_error *err) {
+  int64_t n = 0;
+  bool ok = insert(s->db, s->a, 1, err) && count(s->db, s->a,
+                                                 BCON_NEW("$expr", "{", "$eq", "[", "{", "$bsonSize",
+                                                          BCON_UTF8("$$ROOT"), "}", BCON_INT32(23), "]", "}"),
+                                                 &n, err);
+  *has = ok && n == 1;
   return ok;
 }
 
@@ -292,6 +315,8 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
       {MIG_CAP_VIEWS, try_views},
       {MIG_CAP_COLLATION, try_collation},
       {MIG_CAP_RENAME_DROP_TARGET, try_rename},
+      {MIG_CAP_EXACT_MATCH, try_exact_match},
+      {MIG_CAP_DOCUMENT_SIZE, try_document_size},
   };
   char random[9];
   bool tidy = true;

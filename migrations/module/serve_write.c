@@ -80,7 +80,7 @@ static bool rewrite_one(rewrite *r, const bson_t *change, mig_error *err) {
   }
   bson_t q = BSON_INITIALIZER;
   bson_append_iter(&q, "_id", 3, &id);
-  bool ok = mig_bson_append_unchanged(&q, &before);
+  bool ok = mig_writes_unchanged(r->out, &q, &before, err);
   if (ok && keep) {
     ok = mig_writes_add(r->out, &q, &after, err);
     w->counts.bytes_written += after.len;

@@ -90,7 +90,7 @@ static bool remove_copied(void *arg, bson_t *const *documents, size_t count, mig
     bson_t q = BSON_INITIALIZER;
     bson_iter_t id;
     ok = bson_iter_init_find(&id, documents[i], "_id") && bson_append_iter(&q, "_id", 3, &id) &&
-         mig_bson_append_unchanged(&q, documents[i]) && mig_writes_delete(out, &q, 1, err);
+         mig_writes_unchanged(out, &q, documents[i], err) && mig_writes_delete(out, &q, 1, err);
     bson_destroy(&q);
   }
   ok = ok && mig_writes_send(out, err);

@@ -163,7 +163,7 @@ static bool replace(mig_writes *out, mig_work *w, const bson_t *before, const bs
   if (mig_bson_same(before, after) || !bson_iter_init_find(&id, before, "_id")) return true;
   bson_t q = BSON_INITIALIZER;
   bson_append_iter(&q, "_id", 3, &id);
-  bool ok = mig_bson_append_unchanged(&q, before) && mig_writes_add(out, &q, after, err);
+  bool ok = mig_writes_unchanged(out, &q, before, err) && mig_writes_add(out, &q, after, err);
   bson_destroy(&q);
   w->counts.bytes_written += after->len;
   return ok;
