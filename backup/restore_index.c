@@ -76,7 +76,16 @@ static void append_key(bson_t *spec, const bson_t *listed) {
   bson_append_document_end(spec, &out);
 }
 
-static bson_t *spec_to_send(const bson_t *listed) {
+/* Servers do not list a simple collation, and give an index without one that of its collection. */
+static void append_simple(bson_t *spec) {
+  bson_t collation;
+  if (bson_has_field(spec, "collation")) return;
+  BSON_APPEND_DOCUMENT_BEGIN(spec, "collation", &collation);
+  BSON_APPEND_UTF8(&collation, "locale", "simple");
+  bson_append_document_end(spec, &collation);
+}
+
+static bson_t *spec_to_send(const bson_t *listed, bool collated) {
   static const char *const skip[] = {"ns", NULL}, *const skip_key[] = {"ns", "key", NULL};
   bson_iter_t it;
   bson_t key;
@@ -84,7 +93,20 @@ static bson_t *spec_to_send(const bson_t *listed) {
                     bson_iter_init_find(&it, listed, "weights");
   bson_t *spec = mig_bson_without(listed, text ? skip_key : skip);
   if (spec && text) append_key(spec, listed);
+  if (spec && collated) append_simple(spec);
   return spec;
+}
+
+static bool is_collated(mig_work *w, const char *collection, bool *collated, mig_error *err) {
+  bson_t info;
+  bson_iter_t it;
+  bool there = false;
+  *collated = false;
+  if (!mig_caps_has(w->caps, MIG_CAP_COLLATION)) return true; /* it may list one, and refuse another */
+  const bool ok = mig_db_collection_info(w->db, collection, &info, &there, err);
+  *collated = ok && there && mig_bson_find(&info, "options.collation", &it);
+  bson_destroy(&info);
+  return ok;
 }
 
 /* An array of what is recorded and not there, as it is sent. */
@@ -94,13 +116,15 @@ static bool missing_of(mig_work *w, const char *collection, const bson_t *record
   bson_t live, spec;
   char buffer[16];
   const char *key = NULL;
+  bool collated = false;
   bson_init(out);
   *count = 0;
   bool ok = mig_db_indexes(w->db, collection, &live, err);
+  if (ok && mig_indexes_differing(&live, recorded)) ok = is_collated(w, collection, &collated, err);
   if (ok && recorded && bson_iter_init(&it, recorded)) {
     while (ok && bson_iter_next(&it)) {
       if (!mig_bson_iter_doc(&it, &spec) || mig_index_is_own(&spec) || mig_index_in(&live, &spec)) continue;
-      bson_t *sent = spec_to_send(&spec);
+      bson_t *sent = spec_to_send(&spec, collated);
       bson_uint32_to_string((*count)++, &key, buffer, sizeof buffer);
       ok = (sent && BSON_APPEND_DOCUMENT(out, key, sent)) || mig_no_memory(err, "an index");
       bson_destroy(sent);

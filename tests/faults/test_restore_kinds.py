@@ -75,6 +75,46 @@ def test_every_kind_of_index_comes_back(project, how):
                              {"delete": {"collection": "users", "filter": {}}})
 
 
+def collated(p):
+    """A collection for which "a" is "A", with documents and indexes for which it is not."""
+    if refused(p.db.create_collection, "users", **OPTIONS["collation"]) or not options_of(p, "users"):
+        pytest.skip("this server makes no collections with a collation")
+    p.db.users.insert_many([{"_id": i, "u": u, "x": "some words", "h": i, "f": [i, 1],
+                             "g": {"type": "Point", "coordinates": [i, 1]}} for i, u in enumerate("aAbB")])
+    specs = {name: {**INDEXES[name], "collation": {"locale": "simple"}}
+             for name in ("unique", "text", "hashed", "sphere", "flat")}
+    specs["inherits"] = {"key": {"i": 1}}
+    made = [name for name, spec in specs.items()
+            if not refused(p.db.command, "createIndexes", "users", indexes=[{**spec, "name": name}])]
+    if "unique" not in made:
+        pytest.skip("this server takes no simple collation in a collection with another")
+    return made
+
+
+@pytest.mark.parametrize("how", ["the indexes are dropped", "the collection is dropped"])
+def test_indexes_with_the_simple_collation_come_back_in_a_collection_with_another(project, how):
+    p = project
+    made = collated(p)
+    if how == "the collection is dropped":
+        destroyed_and_undone(p, {"dropCollection": {"collection": "users"}})
+    else:
+        destroyed_and_undone(p, *[{"dropIndex": {"collection": "users", "name": name}} for name in made])
+
+
+def test_indexes_with_the_simple_collation_come_beside_the_original_and_by_an_export(project):
+    p = project
+    collated(p)
+    wanted = {i["name"]: i.get("collation") for i in p.db.users.list_indexes()}
+    kept = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    p.mig("restore", kept, "--as", "users=copy", "--yes")
+    assert {i["name"]: i.get("collation") for i in p.db.copy.list_indexes()} == wanted
+    p.mig("snapshot", "export", kept, "dump")
+    imported = p.mig("snapshot", "import", "dump", "--json").lines[0]["snapshot"]
+    p.db.users.drop()
+    p.mig("restore", imported, "--only", "users", "--yes")
+    assert {i["name"]: i.get("collation") for i in p.db.users.list_indexes()} == wanted
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_options_of_a_dropped_collection_come_back(project, name):
     p = project
