@@ -89,4 +89,12 @@ bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_option
                      mig_error *err);
 void mig_restore_report_clear(mig_restore_report *r);
 
+/* For a step that drops a collection which the snapshot of its run holds: it is renamed, so that nobody writes to it
+ * any more; then what it has and the snapshot has not is saved, and it is dropped. Killed in between, a restore of the
+ * same snapshot does the second half. *gone false: the snapshot has not its documents, or the server does not rename
+ * it; nothing was done. The report tells of the archive; clear it in any case. */
+bool mig_aside_put(mig_work *w, mig_archive *archive, const char *collection, bool *gone, mig_error *err);
+bool mig_aside_settle(mig_work *w, mig_archive *archive, const char *collection, mig_store *store, const char *reason,
+                      mig_restore_report *out, mig_error *err);
+
 #endif

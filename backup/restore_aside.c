@@ -138,3 +138,46 @@ bool mig_restore_settle_strays(mig_restore *r, mig_error *err) {
   }
   return ok;
 }
+
+/* For a step that drops a collection: just this one, as a restore would take it away. */
+static bool plan_one(mig_restore *r, const char *collection, bool *has, mig_error *err) {
+  const mig_collection_entry *entry = mig_manifest_find(mig_archive_contents(r->archive), collection);
+  *has = false;
+  memset(r->report, 0, sizeof *r->report);
+  if (!entry || entry->holds != MIG_HOLDS_DOCUMENTS) return true;
+  if (!mig_restore_plan(r, err)) return false;
+  *has = r->count == 1 && !r->items[0].is_view;
+  return true;
+}
+
+bool mig_aside_put(mig_work *w, mig_archive *archive, const char *collection, bool *gone, mig_error *err) {
+  const char *const only[] = {collection, NULL};
+  const mig_restore_options options = {.only = only};
+  mig_restore_report report;
+  mig_restore r = {.w = w, .archive = archive, .options = &options, .report = &report};
+  char aside[ASIDE_CHARS];
+  *gone = false;
+  bool ok = plan_one(&r, collection, gone, err) && mig_checkpoint(w, err);
+  if (ok && *gone) {
+    aside_name(&r, &r.items[0], aside);
+    *gone = mig_restore_rename(&r, collection, aside, false, err);
+    ok = *gone || mig_refused(err, NULL);
+    if (*gone) mig_crash_point(MIG_CRASH_RESTORE_ASIDE);
+  }
+  mig_restore_plan_free(&r);
+  mig_restore_report_clear(&report);
+  return ok;
+}
+
+bool mig_aside_settle(mig_work *w, mig_archive *archive, const char *collection, mig_store *store, const char *reason,
+                      mig_restore_report *out, mig_error *err) {
+  const char *const only[] = {collection, NULL};
+  const mig_restore_options options = {.only = only, .displaced_store = store, .displaced_reason = reason};
+  mig_restore r = {.w = w, .archive = archive, .options = &options, .report = out};
+  bool has = false;
+  mig_archive_jobs(archive, w->jobs);
+  const bool ok = plan_one(&r, collection, &has, err) && mig_archive_verify(archive, w->observer, err) &&
+                  (!has || mig_restore_settle_aside(&r, &r.items[0], err));
+  mig_restore_plan_free(&r);
+  return ok;
+}

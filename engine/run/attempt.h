@@ -24,6 +24,7 @@ typedef struct mig_attempt {
   char *displaced_path;
   uint8_t session[MIG_SESSION_BYTES]; /* of the transactions, as the lease names it */
   bool steps_began;                   /* outside a transaction: something may have been written */
+  size_t step;                        /* that runs */
   bool settled;                       /* the ledger says how it ended */
 } mig_attempt;
 

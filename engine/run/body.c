@@ -22,7 +22,10 @@ bool mig_body_run(mig_attempt *a, mig_error *err) {
     mig_crash_point(MIG_CRASH_STEP_BEGIN);
     ok = mig_checkpoint(&a->e->work, err) && (i == 0 || own_guards(a, step, err));
     if (ok && !mig_db_in_transaction(a->e->db)) a->steps_began = true;
+    a->step = i;
+    a->e->attempt = a;
     ok = ok && step->def->run(step, &a->e->work, err);
+    a->e->attempt = NULL;
     if (!ok)
       mig_fail_at(err, "step %zu of %zu (%s, %s)", i + 1, steps->count, step->def->name, step->where);
     else

@@ -26,10 +26,11 @@ struct mig_engine {
   mig_folder *folder;
   mig_lease *lease;
   mig_work work;
-  mig_watch watch;       /* between the work and the caller's observer */
-  mig_services services; /* of work, for modules */
-  bson_t *metadata;      /* settings.metadata as a document */
-  bool undoing;          /* while data is put back a (first) signal does not stop us */
+  mig_watch watch;                   /* between the work and the caller's observer */
+  mig_services services;             /* of work, for steps and modules */
+  const struct mig_attempt *attempt; /* whose steps run; NULL: none */
+  bson_t *metadata;                  /* settings.metadata as a document */
+  bool undoing;                      /* while data is put back a (first) signal does not stop us */
 };
 
 bool mig_engine_folder(mig_engine *e, mig_error *err);                   /* loads the migrations once */

@@ -1,9 +1,11 @@
-/* What a module may ask for beyond the data: guards, and copies of one collection. */
+/* What steps and modules may ask for beyond the data: guards, and copies of one collection. */
 #include "migrations/module/services.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "backup/restore.h"
+#include "run/attempt.h"
 #include "run/checks.h"
 #include "validators/guard.h"
 
@@ -59,6 +61,55 @@ static bool drop(void *arg, const char *id, mig_error *err) {
   return ok;
 }
 
+typedef struct touched {
+  const char *collection;
+  bool written;
+} touched;
+
+static bool touch(void *arg, const char *collection, mig_touch how, mig_error *err) {
+  touched *t = arg;
+  (void)err;
+  if (how >= MIG_TOUCH_DOCUMENTS && strcmp(collection, t->collection) == 0) t->written = true;
+  return true;
+}
+
+/* The snapshot shows what others wrote only as long as the migration itself has not written. */
+static bool untouched(const mig_attempt *a, const char *collection) {
+  touched t = {collection, false};
+  mig_error ignored;
+  for (size_t i = 0; i < a->step; i++)
+    if (!mig_step_touches(&a->plan->steps->items[i], touch, &t, &ignored)) return false;
+  return !t.written;
+}
+
+static bool put_aside(void *arg, const char *collection, bool *gone, mig_error *err) {
+  mig_engine *e = arg;
+  const mig_attempt *a = e->attempt;
+  mig_archive *archive = NULL;
+  *gone = false;
+  if (!a || !a->snapshot.path || mig_db_in_transaction(e->db) || !untouched(a, collection)) return true;
+  const bool ok = mig_archive_open_with(a->snapshot.path, e->key, &archive, err) &&
+                  mig_aside_put(&e->work, archive, collection, gone, err);
+  mig_archive_free(archive);
+  return ok;
+}
+
+static bool settle_aside(void *arg, const char *collection, mig_error *err) {
+  mig_engine *e = arg;
+  mig_archive *archive = NULL;
+  mig_restore_report report = {0};
+  const bool ok =
+      mig_engine_store(e, err) && mig_archive_open_with(e->attempt->snapshot.path, e->key, &archive, err) &&
+      mig_aside_settle(&e->work, archive, collection, e->store, "written before it was dropped", &report, err);
+  if (report.displaced_path)
+    mig_say(mig_engine_observer(e), MIG_WARNING,
+            "%s.%s was written to after its snapshot: %lld documents are saved in %s", mig_db_name(e->db), collection,
+            (long long)report.displaced_documents, report.displaced_path);
+  mig_restore_report_clear(&report);
+  mig_archive_free(archive);
+  return ok;
+}
+
 void mig_engine_services(mig_engine *e, mig_services *out) {
-  *out = (mig_services){e, check, guards, backup, restore, drop};
+  *out = (mig_services){e, check, guards, backup, restore, drop, put_aside, settle_aside};
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "migrations/module/services.h"
 
 const char *const mig_writes_field[] = {"field", NULL};
 
@@ -134,4 +135,14 @@ bool mig_step_all_changed(const mig_step *step, const mig_work *w, const mig_bat
            (long long)result->matched);
   mig_why(err, "the field lies inside an array there: the server's operators do not reach it");
   return mig_hint(err, "use the step update with \"$[]\" in the path, or transform");
+}
+
+bool mig_step_put_aside(mig_work *w, const char *collection, bool *gone, mig_error *err) {
+  const mig_services *s = w->services;
+  *gone = false;
+  return !s || !s->put_aside || s->put_aside(s->arg, collection, gone, err);
+}
+
+bool mig_step_settle_aside(mig_work *w, const char *collection, mig_error *err) {
+  return w->services->settle_aside(w->services->arg, collection, err);
 }

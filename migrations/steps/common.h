@@ -41,4 +41,9 @@ bool mig_step_all_changed(const mig_step *step, const mig_work *w, const mig_bat
 /* Checkpoint, one command on the database, crash point. */
 bool mig_step_run_command(mig_work *w, const bson_t *command, mig_error *err);
 
+/* A collection that a step drops, out of everybody's way first: what others wrote since the snapshot is saved before it
+ * goes (services.h). put: *gone false: drop it as it is. */
+bool mig_step_put_aside(mig_work *w, const char *collection, bool *gone, mig_error *err);
+bool mig_step_settle_aside(mig_work *w, const char *collection, mig_error *err);
+
 #endif

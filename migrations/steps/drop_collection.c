@@ -13,9 +13,10 @@ static bool estimate(const mig_step *step, mig_work *w, int64_t *documents, mig_
 static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   bson_t command = BSON_INITIALIZER, entry;
   const char *collection = mig_step_str(step, "collection");
-  bool found = false;
+  bool found = false, aside = false;
   BSON_APPEND_UTF8(&command, "drop", collection);
-  bool ok = mig_step_run_command(w, &command, err);
+  bool ok = mig_step_put_aside(w, collection, &aside, err);
+  ok = ok && (aside ? mig_step_settle_aside(w, collection, err) : mig_step_run_command(w, &command, err));
   bson_destroy(&command);
   if (!ok) return false;
   ok = mig_db_collection_info(w->db, collection, &entry, &found, err);

@@ -35,7 +35,7 @@ static bool exists(mig_work *w, const char *collection, bool *found, mig_error *
   return ok;
 }
 
-static bool send(const mig_step *step, mig_work *w, mig_error *err) {
+static bool send(const mig_step *step, mig_work *w, bool drop_target, mig_error *err) {
   bson_t command = BSON_INITIALIZER;
   const char *db = mig_db_name(w->db);
   char *from = mig_strdup_printf("%s.%s", db, mig_step_str(step, "from"));
@@ -45,7 +45,7 @@ static bool send(const mig_step *step, mig_work *w, mig_error *err) {
   if (ok) {
     BSON_APPEND_UTF8(&command, "renameCollection", from);
     BSON_APPEND_UTF8(&command, "to", to);
-    if (mig_step_flag(step, "dropTarget")) BSON_APPEND_BOOL(&command, "dropTarget", true);
+    if (drop_target) BSON_APPEND_BOOL(&command, "dropTarget", true);
     ok = mig_checkpoint(w, err) && mig_db_admin(w->db, &command, NULL, err);
   }
   bson_destroy(&command);
@@ -55,8 +55,10 @@ static bool send(const mig_step *step, mig_work *w, mig_error *err) {
 }
 
 static bool run(const mig_step *step, mig_work *w, mig_error *err) {
-  bool from_there = false, to_there = false;
-  if (!send(step, w, err)) return false;
+  const char *to = mig_step_str(step, "to");
+  bool from_there = false, to_there = false, drops = mig_step_flag(step, "dropTarget"), aside = false;
+  if (drops && !mig_step_put_aside(w, to, &aside, err)) return false;
+  if (!send(step, w, drops && !aside, err) || (aside && !mig_step_settle_aside(w, to, err))) return false;
   mig_crash_point(MIG_CRASH_STEP_BATCH);
   if (!exists(w, mig_step_str(step, "from"), &from_there, err) || !exists(w, mig_step_str(step, "to"), &to_there, err))
     return false;
