@@ -5,30 +5,9 @@
 #include <string.h>
 
 #include "migrations/steps/common.h"
+#include "migrations/steps/group_key.h"
 
 #define MAX_BATCH_BYTES (4u << 20)
-
-/* {v0: {$ifNull: ["$email", null]}, ...}: the value of a document, for $group and for $eq. */
-static void append_key(const mig_step *step, bson_t *out, const char *name) {
-  bson_t fields, key, value, both;
-  bson_iter_t it;
-  mig_step_doc(step, "fields", &fields);
-  BSON_APPEND_DOCUMENT_BEGIN(out, name, &key);
-  if (bson_iter_init(&it, &fields)) {
-    for (uint32_t n = 0; bson_iter_next(&it); n++) {
-      char own[16], *path = mig_strdup_printf("$%s", bson_iter_utf8(&it, NULL));
-      snprintf(own, sizeof own, "v%u", n);
-      BSON_APPEND_DOCUMENT_BEGIN(&key, own, &value);
-      BSON_APPEND_ARRAY_BEGIN(&value, "$ifNull", &both);
-      BSON_APPEND_UTF8(&both, "0", path ? path : "");
-      BSON_APPEND_NULL(&both, "1");
-      bson_append_array_end(&value, &both);
-      bson_append_document_end(&key, &value);
-      mig_free(path);
-    }
-  }
-  bson_append_document_end(out, &key);
-}
 
 /* The argument "filter", and that at least one of the fields says something. */
 static bson_t *matching(const mig_step *step) {
@@ -62,11 +41,13 @@ static void add_stage(bson_t *pipeline, const char *op, const bson_t *argument) 
   bson_append_document_end(pipeline, &stage);
 }
 
-/* {aggregate: ..., pipeline: [$match, $group {_id, n, ids?}, {$match: {n: {$gt: 1}}}, more]} */
+/* {aggregate: ..., pipeline: [$match, $match?, $group {_id, n, ids?}, {$match: {n: {$gt: 1}}}, more]} */
 static bson_t *grouping(const mig_step *step, bool with_ids, const bson_t *more) {
-  bson_t pipeline = BSON_INITIALIZER, group = BSON_INITIALIZER, *match = matching(step), *command = bson_new(), child;
+  bson_t pipeline = BSON_INITIALIZER, group = BSON_INITIALIZER, certain = BSON_INITIALIZER, child;
+  bson_t *match = matching(step), *command = bson_new();
   add_stage(&pipeline, "$match", match);
-  append_key(step, &group, "_id");
+  if (mig_group_key_certain(step, &certain)) add_stage(&pipeline, "$match", &certain);
+  mig_group_key(step, &group, "_id");
   BSON_APPEND_DOCUMENT_BEGIN(&group, "n", &child);
   BSON_APPEND_INT32(&child, "$sum", 1);
   bson_append_document_end(&group, &child);
@@ -85,6 +66,7 @@ static bson_t *grouping(const mig_step *step, bool with_ids, const bson_t *more)
   bson_append_document_end(command, &child);
   BSON_APPEND_BOOL(command, "allowDiskUse", true);
   bson_destroy(several);
+  bson_destroy(&certain);
   bson_destroy(match);
   bson_destroy(&group);
   bson_destroy(&pipeline);
@@ -116,7 +98,7 @@ bson_t *mig_group_query(const mig_step *step, const mig_group *group, const bson
   BSON_APPEND_DOCUMENT_BEGIN(q, "_id", &in);
   BSON_APPEND_ARRAY(&in, "$in", ids);
   bson_append_document_end(q, &in);
-  append_key(step, &now, "key");
+  mig_group_key(step, &now, "key");
   BSON_APPEND_DOCUMENT_BEGIN(q, "$expr", &expr);
   BSON_APPEND_ARRAY_BEGIN(&expr, "$eq", &both);
   if (mig_bson_doc(&now, "key", &key)) BSON_APPEND_DOCUMENT(&both, "0", &key);

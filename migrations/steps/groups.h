@@ -21,7 +21,7 @@ typedef struct mig_group_sizes {
 } mig_group_sizes;
 
 typedef struct mig_group {
-  const bson_t *key; /* {"v0": ..., "v1": ...} */
+  const bson_t *key; /* see group_key.h */
   const bson_t *ids; /* array of all its _ids */
 } mig_group;
 

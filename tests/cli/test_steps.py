@@ -21,6 +21,61 @@ def test_duplicates_that_were_removed_are_counted_and_in_the_snapshot(project):
     assert p.digest() == before
 
 
+# Each of these lists holds documents that are not equal in mails.to, or say nothing there.
+NO_DUPLICATES = {
+    "empty": [[], [], []],
+    "texts": [["plain1"], ["plain2"], "s1", "s2"],
+    "lists in lists": [[[{"to": 1}]], [[{"to": 2}]], [[]], [[]]],
+    "elements without": [[{}], [{}], [{"cc": 1}], {}, {}, None, None],
+    "more elements": [[{"to": "a"}], [{"to": "a"}, "plain"], [{"to": "a"}, {"cc": 1}], [{"to": "a"}, [{"to": "b"}]]],
+    "another shape": [[{"to": "a"}], {"to": ["a"]}, {"to": "a"}, {"to": [["a"]]}, [{"to": ["a"]}]],
+    "another order": [[{"to": "a"}, {"to": "b"}], [{"to": "b"}, {"to": "a"}]],
+    "nothing but null": [[{"to": None}], [{"to": None}], {"to": None}, {"to": None}, {"to": []}, {"to": []}],
+}
+
+
+SAY_NOTHING = ("empty", "elements without", "nothing but null")  # includeMissing takes these for equal
+
+
+@pytest.mark.parametrize("kind, more", [*((k, {}) for k in NO_DUPLICATES),
+                                        *((k, {"includeMissing": True}) for k in NO_DUPLICATES if k not in SAY_NOTHING)])
+def test_documents_that_differ_or_say_nothing_behind_a_dot_are_no_duplicates(project, kind, more):
+    p = project
+    p.db.users.insert_many([{"_id": i, "mails": m} for i, m in enumerate(NO_DUPLICATES[kind])] + [{"_id": 90}])
+    before = p.digest()
+    once = {"removeDuplicates": {"collection": "users", "fields": ["mails.to"], "keep": "first", **more}}
+    p.write("0001_once", {"up": [once]})
+    p.mig("up")
+    assert p.digest() == before
+
+
+def test_documents_that_are_equal_behind_a_dot_are_duplicates(project):
+    p = project
+    lists = [[{"to": "a", "n": 1}], [{"to": "a", "n": 2}], {"to": "b"}, {"to": "b", "n": 2}, [{"to": "a"}, {"to": "c"}],
+             [{"to": "a", "n": 9}, {"to": "c"}], {"to": ["d"]}, {"to": ["d"]}]
+    p.db.users.insert_many([{"_id": i, "mails": m} for i, m in enumerate(lists)])
+    p.db.deep.insert_many([{"_id": i, "a": a} for i, a in enumerate(
+        [{"b": [{"c": 1}]}, {"b": [{"c": 1}]}, [{"b": {"c": 1}}], [{"b": {"c": 1}}], {"b": {"c": 1}}, {"b": {"c": 1}},
+         [{"b": [{"c": 1}, "x"]}], [{"b": [{"c": 1}]}], [{"b": [{"c": 1}, "y"]}], [{"b": "x"}], [{"b": "y"}]])])
+    p.db.two.insert_many([{"_id": i, "k": "same", "a": a} for i, a in enumerate([["x"], ["y"], "x", "y", [], [], {}, None])])
+    p.write("0001_once", {"up": [
+        {"removeDuplicates": {"collection": c, "fields": f, "keep": "first"}}
+        for c, f in (("users", ["mails.to"]), ("deep", ["a.b.c"]), ("two", ["k", "a.b"]))]})
+    p.mig("up")
+    assert sorted(p.db.users.distinct("_id")) == [0, 2, 4, 6]
+    assert sorted(p.db.deep.distinct("_id")) == [0, 2, 4, 6, 7, 8, 9, 10]
+    assert sorted(p.db.two.distinct("_id")) == [0, 1, 2, 3, 4, 6], "k is the same: of 4 and 5, and of 6 and 7, one stays"
+
+
+def test_the_place_in_an_array_is_no_field_to_compare_by(project):
+    p = project
+    p.db.users.insert_many([{"_id": i, "tags": [f"t{i}"]} for i in range(3)])
+    before = p.digest()
+    p.write("0001_once", {"up": [{"removeDuplicates": {"collection": "users", "fields": ["tags.0"], "keep": "first"}}]})
+    p.mig("up")
+    assert p.digest() == before
+
+
 def test_a_unique_constraint_shows_the_duplicates_first(project):
     p = project
     p.db.users.insert_many([{"_id": i, "e": "same"} for i in range(3)])
