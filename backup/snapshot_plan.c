@@ -84,8 +84,12 @@ static bool check_type(mig_work *w, mig_snapshot_item *item, mig_error *err) {
   const char *type = "collection"; /* what a server that does not tell has */
   mig_bson_str(item->info, "type", &type);
   if (strcmp(type, "view") == 0) item->holds = MIG_HOLDS_METADATA;
-  if (item->holds == MIG_HOLDS_METADATA || strcmp(type, "collection") == 0) return true;
+  if (strcmp(type, "view") == 0 || strcmp(type, "collection") == 0) return true;
   mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s cannot be put into a snapshot", mig_db_name(w->db), item->name);
+  if (item->holds == MIG_HOLDS_METADATA) { /* only a migration wants that */
+    mig_why(err, "it is of type \"%.40s\": a change of its indexes or options could not be undone", type);
+    return mig_hint(err, "make the change with the server's own tools, then `mig mark NAME --applied --why ...`");
+  }
   mig_why(err, "it is of type \"%.40s\": its documents would not come back as they were", type);
   return mig_hint(err, "take it with the server's own tools, and name the other collections with --only");
 }

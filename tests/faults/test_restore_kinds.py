@@ -203,6 +203,13 @@ def test_time_series_are_refused_by_name_before_anything_is_written(series):
         p.write("0001_drop", {"transaction": "off", "up": [{"delete": {"collection": "users", "filter": {}}}, step]})
         three_lines(p.mig("up", code=1), "series", "timeseries")
         assert p.digest("users") == before and "series" in p.db.list_collection_names()
+    for step in ({"createIndex": {"collection": "series", "key": {"t": -1}}}, {"command": {"command": {
+            "collMod": "series", "index": {"name": "t_1", "hidden": True}}}}):
+        p.write("0001_drop", {"up": [{"delete": {"collection": "users", "filter": {}}}, step]})
+        three_lines(p.mig("plan", code=1), "series", "timeseries", "could not be undone", "mig mark")
+        three_lines(p.mig("up", code=1), "series", "timeseries", "could not be undone", "mig mark")
+        assert p.digest("users") == before and p.status("0001_drop") != "running"
+    assert "t_-1" not in p.db.series.index_information()
     three_lines(p.mig("snapshot", "create", code=1), ".series", "--only")
     assert not list(p.store.glob("*.mig.tar")) and p.partials() == []
 
