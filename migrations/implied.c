@@ -34,7 +34,8 @@ static bool starts(const char *text, const char *with) {
 static bool read_subject(const char *guard, const bson_t *args, subject *out) {
   *out = (subject){.args = args};
   out->existence = starts(guard, "collection");
-  out->indexes = starts(guard, "index") || strcmp(guard, "noIndexConflict") == 0;
+  out->indexes = starts(guard, "index") || strcmp(guard, "noIndexConflict") == 0 ||
+                 strcmp(guard, "keepsDocuments") == 0; /* of options, too: see look() */
   out->documents = !out->existence && !out->indexes;
   out->any_field = bson_has_field(args, "filter") || !(bson_has_field(args, "field") || bson_has_field(args, "fields"));
   return mig_bson_str(args, "collection", &out->collection);

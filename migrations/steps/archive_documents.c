@@ -40,6 +40,7 @@ static bool touches(const mig_step *step, mig_touch_fn fn, void *arg, mig_error 
 
 static bool guards(const mig_step *step, bson_t *array, mig_error *err) {
   (void)err;
+  mig_guard_on_collection(array, "keepsDocuments", mig_step_str(step, "to"));
   mig_guard_on_collection(array, "collectionExists", mig_step_str(step, "from"));
   return true;
 }

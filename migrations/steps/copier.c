@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/crash.h"
+#include "base/removal.h"
 
 #define MAX_BYTES (8u << 20)
 #define SHOWN     5
@@ -27,6 +28,19 @@ struct mig_copier {
   char shown[300];
 };
 
+/* The guard keepsDocuments says so before; an earlier step may have made the target since. */
+static bool keeps(const mig_copier *c, mig_error *err) {
+  mig_removal removal;
+  if (!mig_removal_of(c->w->db, c->to, &removal, err)) return false;
+  if (removal == MIG_REMOVAL_NONE || (removal == MIG_REMOVAL_TTL && !c->copied)) return true;
+  const bool capped = removal == MIG_REMOVAL_CAPPED;
+  mig_fail(err, MIG_E_FAILED, "%s: %s.%s %s", c->what, mig_db_name(c->w->db), c->to,
+           capped ? "is capped" : "has a TTL index");
+  mig_why(err, "the server removes %s documents from it by itself", capped ? "the oldest" : "old");
+  return mig_hint(err, capped ? "use a collection that is not capped"
+                              : "drop the TTL index before; create it again when you know what it removes");
+}
+
 bool mig_copier_new(mig_work *w, const char *what, const char *to, mig_copied_fn copied, void *arg, mig_copier **out,
                     mig_error *err) {
   mig_copier *c = *out = mig_alloc(sizeof *c);
@@ -34,7 +48,7 @@ bool mig_copier_new(mig_work *w, const char *what, const char *to, mig_copied_fn
   *c = (mig_copier){.w = w, .what = what, .to = to, .copied = copied, .arg = arg};
   c->capacity = mig_batch_documents(w);
   c->items = mig_alloc(c->capacity * sizeof *c->items);
-  return c->items || mig_no_memory(err, what);
+  return c->items ? keeps(c, err) : mig_no_memory(err, what);
 }
 
 static void forget(mig_copier *c) {

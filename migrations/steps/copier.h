@@ -4,8 +4,10 @@
  *     new --> add, add ... --> flush --> free        copied (may be NULL) is told of documents that are safely there
  *
  * So that copying can be repeated, and nothing is ever overwritten. With `copied`, documents are read back and compared
- * byte for byte before they are called safe. Memory: a batch of documents, 8 MiB of them at most (or one larger).
- * Errors: MIG_E_FAILED names up to five _ids that are there with another content.
+ * byte for byte before they are called safe; a target of which the server removes documents by itself is refused, as
+ * what was safe would not stay so (without `copied` just a capped one, which keeps only the last of them). Memory: a
+ * batch of documents, 8 MiB of them at most (or one larger). Errors: MIG_E_FAILED names up to five _ids that are there
+ * with another content.
  */
 #ifndef MIG_MIGRATIONS_STEPS_COPIER_H
 #define MIG_MIGRATIONS_STEPS_COPIER_H

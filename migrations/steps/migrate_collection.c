@@ -53,8 +53,13 @@ static bool touches(const mig_step *step, mig_touch_fn fn, void *arg, mig_error 
 }
 
 static bool guards(const mig_step *step, bson_t *array, mig_error *err) {
+  bson_t target = BSON_INITIALIZER;
   (void)err;
+  BSON_APPEND_UTF8(&target, "collection", mig_step_str(step, "to"));
+  BSON_APPEND_BOOL(&target, "ttl", true); /* the source stays, and it is the rule of the target */
+  mig_guard_append(array, "keepsDocuments", &target);
   mig_guard_on_collection(array, "collectionExists", mig_step_str(step, "from"));
+  bson_destroy(&target);
   return true;
 }
 

@@ -5,7 +5,7 @@ import time
 import pymongo
 import pytest
 
-from cli_support import NEVER, one, snapshots
+from cli_support import NEVER, one, picture, snapshots, three_lines
 from wireproxy import Rule, WireProxy, call_first
 
 OLD = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)
@@ -115,3 +115,96 @@ def test_a_ttl_index_leaves_the_guards_of_the_steps_behind_it_in_force(project):
                                 {"createUniqueConstraint": {"collection": "sessions", "key": {"u": 1}}}]})
     assert "noDuplicates refuses" in p.mig("up", code=1).err
     assert list(p.db.sessions.index_information()) == ["_id_"] and not snapshots(p)
+
+
+# ---- capped collections ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def capped(project):
+    """A ring of a hundred documents, and 250 old ones elsewhere."""
+    p = project
+    try:
+        p.db.create_collection("ring", capped=True, size=1 << 20, max=100)
+    except pymongo.errors.OperationFailure as e:
+        pytest.skip(f"this server has no capped collections: {e}")
+    if not next(c for c in p.db.list_collections() if c["name"] == "ring")["options"].get("capped"):
+        pytest.skip("this server takes a capped collection and makes a plain one")
+    p.db.ring.insert_one({"_id": "first", "n": 0})
+    p.db.a.insert_many([{"_id": i, "at": OLD} for i in range(250)])
+    return p
+
+
+ARCHIVE = {"archiveDocuments": {"from": "a", "to": "ring", "field": "at", "olderThan": "2010-01-01"}}
+MIGRATE = {"migrateCollection": {"from": "a", "to": "ring"}}
+MAKE_RING = {"createCollection": {"collection": "ring", "options": {"capped": True, "size": 1 << 20, "max": 100}}}
+
+
+@pytest.mark.parametrize("transaction", ["off", "auto"])
+@pytest.mark.parametrize("step", [ARCHIVE, MIGRATE], ids=["archiveDocuments", "migrateCollection"])
+def test_nothing_is_moved_or_copied_into_a_capped_collection(capped, step, transaction):
+    p = capped
+    before = picture(p)
+    p.write("0001_a", {"transaction": transaction, "up": [step, {"dropCollection": {"collection": "a"}}]})
+    three_lines(p.mig("plan", code=1), "keepsDocuments refuses", "ring is capped")
+    assert picture(p) == before
+    before = p.digest()
+    p.write("0001_a", {"transaction": transaction, "up": [step]})
+    three_lines(p.mig("up", code=1), "ring is capped")
+    assert p.digest() == before and not snapshots(p)
+
+
+@pytest.mark.parametrize("step", [ARCHIVE, MIGRATE], ids=["archiveDocuments", "migrateCollection"])
+def test_nothing_is_moved_or_copied_into_a_collection_that_the_migration_makes_capped(capped, step):
+    p = capped
+    p.db.drop_collection("ring")
+    before = p.digest()
+    p.write("0001_a", {"up": [MAKE_RING, step]})
+    three_lines(p.mig("up", code=3), "keepsDocuments refuses", "ring is capped")
+    assert p.digest() == before and p.db.a.count_documents({}) == 250
+
+
+@pytest.mark.parametrize("step", [ARCHIVE, MIGRATE], ids=["archiveDocuments", "migrateCollection"])
+def test_a_collection_that_is_made_capped_behind_the_guard_gets_nothing(capped, step):
+    p = capped
+    p.db.drop_collection("ring")
+    p.db.ring.insert_one({"_id": "first"})
+    p.write("0001_a", {"transaction": "off", "up": [step]})
+
+    def somebody(body):
+        p.db.command("convertToCapped", "ring", size=1 << 20)
+        made.append(True)
+    made = []
+    rule = Rule(None, call_first(somebody), when=lambda b: "migrationlogs" in b.values() and "'steps'" in str(b))
+    with WireProxy(p.uri, [rule]) as proxy:
+        result = p.mig("up", uri=proxy.uri, code=None)
+    assert made == [True]
+    three_lines(result, ".ring is capped", "oldest documents")
+    assert p.db.a.count_documents({}) == 250 and p.db.ring.distinct("_id") == ["first"]
+
+
+def test_a_capped_collection_that_the_migration_replaces_first_is_no_obstacle(capped):
+    p = capped
+    p.write("0001_a", {"up": [{"dropCollection": {"collection": "ring"}}, ARCHIVE]})
+    p.mig("up")
+    assert p.db.ring.count_documents({}) == 250 and p.db.a.count_documents({}) == 0
+
+
+def test_nothing_is_archived_where_a_ttl_index_removes_it_but_copies_may_go_there(project):
+    p = project
+    p.db.a.insert_many([{"_id": i, "at": OLD} for i in range(20)])
+    p.db.ring.create_index("at", name="at_1", expireAfterSeconds=FAR)
+    before = p.digest()
+    p.write("0001_a", {"up": [ARCHIVE]})
+    three_lines(p.mig("up", code=1), "ring has a TTL index", "dropIndex")
+    assert p.digest() == before and not snapshots(p)
+    p.write("0001_a", {"up": [{"dropIndex": {"collection": "ring", "name": "at_1"}},
+                              {"createIndex": {"collection": "ring", "key": {"at": 1}, "options": TTL}}, ARCHIVE]})
+    three_lines(p.mig("up", code=3), "keepsDocuments refuses", "ring has a TTL index")
+    assert p.digest() == before
+    p.write("0001_a", {"up": [MIGRATE]})
+    p.mig("up")
+    p.write("0002_b", {"up": [{"delete": {"collection": "ring", "filter": {}}},
+                              {"dropIndex": {"collection": "ring", "name": "at_1"}}, ARCHIVE]})
+    p.mig("up")
+    assert p.db.ring.count_documents({}) == 20 and p.db.a.count_documents({}) == 0

@@ -31,6 +31,7 @@ static const syntax_case cases[] = {
     {"{\"collectionExists\": {\"collection\": \"users\"}}", NULL, NULL},
     {"{\"collectionExists\": {\"collection\": \"a.b c-ü\"}}", NULL, NULL},
     {"{\"collectionAbsent\": {\"collection\": \"users\"}}", NULL, NULL},
+    {"{\"keepsDocuments\": {\"collection\": \"users\", \"ttl\": true}}", NULL, NULL},
     {"{\"fieldExists\": {\"collection\": \"u\", \"field\": \"a.b\"}}", NULL, NULL},
     {"{\"fieldAbsent\": {\"collection\": \"u\", \"field\": \"a\", \"filter\": {\"x\": 1}}}", NULL, NULL},
     {"{\"indexExists\": {\"collection\": \"u\", \"name\": \"a_1\"}}", NULL, NULL},

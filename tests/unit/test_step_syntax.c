@@ -130,6 +130,8 @@ static const struct {
      true, true},
     {UNIQUE("\"key\": {\"a\": 1}"), "indexes of c", "{\"noDuplicates\": {\"collection\": \"c\", \"fields\": [\"a\"]}}",
      false, false},
+    {UNIQUE("\"key\": {\"a\": 1}, \"options\": {\"expireAfterSeconds\": 9}"), "indexes of c, writes c",
+     "{\"noDuplicates\": {\"collection\": \"c\", \"fields\": [\"a\"]}}", false, false},
     {MOVE("\"to\": \"d\""), "reads c, writes d", "{\"collectionExists\": {\"collection\": \"c\"}}", true, false},
     {OLD("\"to\": \"d\", \"field\": \"t\", \"olderThan\": \"1 d\""), "writes c, writes d",
      "{\"collectionExists\": {\"collection\": \"c\"}}", true, true},
