@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/removal.h"
 #include "migrations/implied.h"
 
 const char *mig_txn_use_name(mig_txn_use u) {
@@ -58,11 +59,23 @@ static void decide(mig_plan *p, mig_txn_use use, const char *why) {
   snprintf(p->why_transaction, sizeof p->why_transaction, "%s", why);
 }
 
+/* NULL: no transaction is kept from writing to any of them. */
+static bool find_capped(const mig_plan *p, const mig_engine *e, const char **name, mig_error *err) {
+  *name = NULL;
+  for (size_t i = 0; !*name && i < p->want_count; i++) {
+    mig_removal removal;
+    if (!mig_removal_of(e->db, p->wants[i].collection, &removal, err)) return false;
+    if (removal == MIG_REMOVAL_CAPPED) *name = p->wants[i].collection;
+  }
+  return true;
+}
+
 static bool choose_transaction(mig_plan *p, const mig_engine *e, mig_error *err) {
   const mig_migration *m = p->migration;
-  const char *illegal = NULL;
+  const char *illegal = NULL, *capped = NULL;
   char why[200];
   mig_tri has = e->caps.has[MIG_CAP_TRANSACTIONS];
+  if (m->transaction != MIG_TXN_OFF && has != MIG_NO && !find_capped(p, e, &capped, err)) return false;
   if (m->transaction == MIG_TXN_OFF) {
     decide(p, MIG_TXN_NONE, "the migration says \"transaction\": \"off\"");
   } else if (has == MIG_NO) {
@@ -70,6 +83,9 @@ static bool choose_transaction(mig_plan *p, const mig_engine *e, mig_error *err)
     decide(p, MIG_TXN_NOT_SUPPORTED, why);
   } else if (!mig_steps_transactional(p->steps, &illegal)) {
     snprintf(why, sizeof why, "%s is not legal in a transaction", illegal);
+    decide(p, MIG_TXN_NOT_SUPPORTED, why);
+  } else if (capped) {
+    snprintf(why, sizeof why, "%.100s is capped, and no transaction can write to it", capped);
     decide(p, MIG_TXN_NOT_SUPPORTED, why);
   } else if (m->transaction == MIG_TXN_AUTO && p->documents > e->settings.txn_max_documents) {
     snprintf(why, sizeof why, "about %lld documents, more than %lld (--txn-max-documents)", (long long)p->documents,

@@ -208,3 +208,26 @@ def test_nothing_is_archived_where_a_ttl_index_removes_it_but_copies_may_go_ther
                               {"dropIndex": {"collection": "ring", "name": "at_1"}}, ARCHIVE]})
     p.mig("up")
     assert p.db.ring.count_documents({}) == 20 and p.db.a.count_documents({}) == 0
+
+
+@pytest.mark.parametrize("step", [{"insert": {"collection": "ring", "documents": [{"_id": 1}]}},
+                                  {"update": {"collection": "ring", "filter": {}, "update": {"$set": {"n": 1}}}}],
+                         ids=["insert", "update"])
+def test_a_capped_collection_is_written_to_outside_a_transaction(capped, step):
+    p = capped
+    p.write("0001_a", {"transaction": "required", "up": [step]})
+    three_lines(p.mig("up", code=1), "requires a transaction")
+    p.write("0001_a", {"up": [step]})
+    begun = time.monotonic()
+    p.mig("up")
+    assert time.monotonic() - begun < 60, "it was tried again and again"
+    assert p.db.migrationevents.find_one({"outcome": "applied"})["transaction"] == "not-supported"
+    assert p.db.ring.count_documents({"$or": [{"_id": 1}, {"n": 1}]}) == 1
+
+
+def test_the_plan_says_that_a_capped_collection_is_the_reason_for_no_transaction(capped, transactional_uri):
+    p = capped
+    if p.uri != transactional_uri:
+        pytest.skip("this server has no transactions at all")
+    p.write("0001_a", {"up": [{"insert": {"collection": "ring", "documents": [{"_id": 1}]}}]})
+    assert "ring is capped" in p.mig("plan").out
