@@ -49,6 +49,24 @@ static bool beyond_archive(diff *d, mig_error *err) {
   return true;
 }
 
+bool mig_diff_beyond(mig_work *w, const mig_archive *archive, char ***names, size_t *count, mig_error *err) {
+  diff d = {.r = {.w = w, .archive = (mig_archive *)(uintptr_t)archive}};
+  *names = NULL;
+  *count = 0;
+  if (!mig_archive_contents(archive)->whole_database) return true;
+  bool ok = beyond_live(&d, err);
+  if (ok && !(*names = mig_alloc((d.beyond_count + 1) * sizeof **names)))
+    ok = mig_no_memory(err, "the list of collections");
+  for (size_t i = 0; i < d.beyond_count; i++) {
+    if (ok)
+      (*names)[(*count)++] = d.beyond[i].name;
+    else
+      mig_free(d.beyond[i].name);
+  }
+  mig_free(d.beyond);
+  return ok;
+}
+
 /* Rows for what is only on the other side. A snapshot of a part says nothing about what it was not asked for. */
 static bool add_beyond(diff *d, mig_error *err) {
   mig_restore *r = &d->r;

@@ -25,6 +25,9 @@ typedef struct mig_diff_options {
 /* report->identical: nothing differs. Against an archive the work needs no connection. */
 bool mig_diff_run(mig_work *w, mig_archive *archive, const mig_diff_options *options, mig_restore_report *report,
                   mig_error *err);
+/* Collections of the live database that a snapshot of a whole one does not hold: a restore leaves them as they are. The
+ * names and their list are the caller's, also after an error. */
+bool mig_diff_beyond(mig_work *w, const mig_archive *archive, char ***names, size_t *count, mig_error *err);
 bool mig_diff_row_differs(const mig_restore_collection *row);
 
 #endif

@@ -31,6 +31,8 @@ static void show_displaced(mig_cli *cli, const char *path) {
 static void show(mig_cli *cli, const mig_emergency_report *r, bool dry_run) {
   const mig_restore_report *x = &r->restore;
   for (size_t i = 0; i < x->count; i++) cli_diff_row(cli, &x->collections[i]);
+  for (size_t i = 0; i < r->stays_count; i++)
+    cli_print(cli, "  %-32s is not in the snapshot and stays as it is\n", r->stays[i]);
   show_displaced(cli, x->displaced_path);
   for (size_t i = 0; i < MIG_RESTORE_DISPLACED; i++) show_displaced(cli, x->more_displaced[i]);
   bson_t line = BSON_INITIALIZER;
@@ -39,12 +41,16 @@ static void show(mig_cli *cli, const mig_emergency_report *r, bool dry_run) {
   bson_destroy(&line);
   if (r->safety.id) cli_print(cli, "the state before this restore is kept as %s\n", r->safety.id);
   if (dry_run)
-    cli_print(cli, x->identical ? "nothing differs\n" : "nothing was written (dry run)\n");
+    cli_print(cli, x->identical ? "nothing differs in the collections of the snapshot\n"
+                                : "nothing was written (dry run)\n");
   else if (x->identical)
-    cli_print(cli, "nothing differed: the database is as in the snapshot\n");
+    cli_print(cli, "nothing differed: the collections of the snapshot are as in it\n");
   else
     cli_print(cli, "%srestored%s: %lld documents written, %lld removed; everything was read back and compared\n",
               cli_color(cli, "green"), cli_color(cli, "off"), (long long)x->written, (long long)x->removed);
+  if (r->stays_count)
+    cli_print(cli, "not in the snapshot, and left: %lld of the collections; the database is not as it was then\n",
+              (long long)r->stays_count);
   if (r->reverted) cli_print(cli, "the ledger follows: %s is no longer applied\n", r->reverted);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backup/diff.h"
 #include "backup/sign.h"
 #include "base/clock.h"
 #include "base/crash.h"
@@ -221,7 +222,8 @@ bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_em
   ok = ok && (out->path || mig_no_memory(err, "path")) && mig_archive_open_with(out->path, e->key, &archive, err) &&
        verify(e, archive, err) && (!o->signer || mig_sign_check(archive, o->signer, err));
   const mig_restore_options options = restore_options(e, o);
-  ok = ok && mig_restore_check(archive, &options, err) && check_original(e, mig_archive_contents(archive), o, err);
+  ok = ok && mig_restore_check(archive, &options, err) && check_original(e, mig_archive_contents(archive), o, err) &&
+       (o->only || o->as_count || mig_diff_beyond(&e->work, archive, &out->stays, &out->stays_count, err));
   if (ok && o->dry_run) {
     ok = check_beside(e, o, err) && run_restore(e, archive, o, out, err);
   } else if (ok) {
@@ -238,6 +240,8 @@ void mig_emergency_report_clear(mig_emergency_report *r) {
   mig_snapshot_info_clear(&r->safety);
   mig_free(r->path);
   mig_free(r->reverted);
+  for (size_t i = 0; i < r->stays_count; i++) mig_free(r->stays[i]);
+  mig_free(r->stays);
   memset(r, 0, sizeof *r);
 }
 

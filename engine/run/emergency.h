@@ -32,7 +32,9 @@ typedef struct mig_emergency_options {
 typedef struct mig_emergency_report {
   mig_restore_report restore;
   mig_snapshot_info safety; /* zero when none was taken */
-  char *path, *reverted;    /* reverted: the migration whose ledger entry went back to "reverted" with its data */
+  char **stays;             /* collections that a snapshot of the whole database does not hold: left as they are */
+  size_t stays_count;
+  char *path, *reverted; /* reverted: the migration whose ledger entry went back to "reverted" with its data */
 } mig_emergency_report;
 
 bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_emergency_report *out, mig_error *err);

@@ -128,7 +128,16 @@ void mig_report_difference(bson_t *line, const mig_restore_collection *c) {
 
 void mig_report_restore(bson_t *line, const mig_emergency_report *r, bool dry_run) {
   const mig_restore_report *x = &r->restore;
+  bson_t stays;
+  char buffer[16];
+  const char *key = NULL;
   BCON_APPEND(line, "restored", BCON_BOOL(!dry_run), "identical", BCON_BOOL(x->identical), "written",
               BCON_INT64(x->written), "removed", BCON_INT64(x->removed), "safetySnapshot",
               BCON_UTF8(r->safety.id ? r->safety.id : ""), "reverted", BCON_UTF8(r->reverted ? r->reverted : ""));
+  BSON_APPEND_ARRAY_BEGIN(line, "stays", &stays);
+  for (size_t i = 0; i < r->stays_count; i++) {
+    bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
+    BSON_APPEND_UTF8(&stays, key, r->stays[i]);
+  }
+  bson_append_array_end(line, &stays);
 }

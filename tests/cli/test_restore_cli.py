@@ -76,6 +76,26 @@ def test_restore_of_what_does_not_differ_changes_nothing(kept):
     assert "nothing differed" in result.out and kept.digest() == kept.digest_kept
 
 
+def test_collections_of_later_are_named_and_stay(project):
+    fill(project)
+    project.write("0001_visits", {"up": [{"createCollection": {"collection": "visits"}}]})
+    made = one(project.mig("snapshot", "create", "--json"), "snapshot")["snapshot"]
+    project.mig("up")
+    project.db.visits.insert_one({"_id": 1})
+    assert "visits" in project.mig("snapshot", "diff", made, code=6).out
+    dry = project.mig("restore", made, "--dry-run")
+    assert "visits " in dry.out and "not in the snapshot" in dry.out
+    result = project.mig("restore", made, "--yes")
+    assert "visits " in result.out and "not as it was then" in result.out and "the database is as in" not in result.out
+    line = one(project.mig("restore", made, "--yes", "--json"), "stays")
+    assert "visits" in line["stays"] and "users" not in line["stays"], line
+    assert project.db.visits.count_documents({}) == 1, "what no snapshot holds is not dropped"
+    assert one(project.mig("restore", made, "--only", "users", "--yes", "--json"), "stays")["stays"] == []
+    for name in line["stays"]:
+        project.db.drop_collection(name)
+    assert one(project.mig("restore", made, "--dry-run", "--json"), "stays")["stays"] == []
+
+
 def test_only_restores_just_that(kept):
     damage(kept)
     users = kept.digest("users")

@@ -178,7 +178,10 @@ function showRunning(s) {
 
 function resultText(r) {
   if (r.good !== undefined) return `${r.snapshot}: ${r.good ? "good" : "DAMAGED"}`;
-  if (r.restored !== undefined) return r.identical ? "nothing differs" : `${r.restored ? "restored" : "would restore"}: ${number(r.written)} written, ${number(r.removed)} removed`;
+  if (r.restored !== undefined) {
+    const stays = r.stays.length ? `; not in the snapshot, and left: ${r.stays.join(", ")}` : "";
+    return (r.identical ? "nothing differs" : `${r.restored ? "restored" : "would restore"}: ${number(r.written)} written, ${number(r.removed)} removed`) + stays;
+  }
   if (r.collection !== undefined) return `${r.collection}: ${number(r.missing)} missing, ${number(r.changed)} changed, ${number(r.extra)} extra`;
   const refusals = (r.refusals || []).map((x) => `; refused: ${x}`).join("");
   return `${r.migration}: ${r.outcome}${r.steps !== undefined ? ` (${r.steps} steps, about ${number(r.documents)} documents, transaction ${r.transaction})` : ` (${duration(r.duration)})`}${refusals}`;
