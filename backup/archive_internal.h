@@ -16,6 +16,7 @@ struct mig_archive {
   mig_crypt *crypt; /* NULL: not encrypted, or not unlocked */
   unsigned jobs;    /* threads that verify */
   bool members_checked;
+  bool key_set; /* a key is there: an archive in the clear is told of */
   bool verified;
   mig_blob_state verified_as;       /* the file when that verification began */
   char file_sha256[MIG_SHA256_HEX]; /* known once verified */

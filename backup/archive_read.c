@@ -122,9 +122,14 @@ bool mig_archive_authentic(const mig_archive *a, const mig_crypt *crypt, mig_err
   return ok;
 }
 
+void mig_archive_expect_key(mig_archive *a) {
+  a->key_set = true;
+}
+
 bool mig_archive_unlock(mig_archive *a, const mig_key *key, mig_error *err) {
   const mig_manifest *m = a->manifest;
   mig_crypt *crypt = NULL;
+  if (key) mig_archive_expect_key(a);
   if (!m->encryption.used || a->crypt) return true;
   if (mig_crypt_open(key, m->id, &m->encryption, &crypt, err) && mig_archive_authentic(a, crypt, err)) {
     a->crypt = crypt;

@@ -31,9 +31,11 @@ const mig_manifest *mig_archive_contents(const mig_archive *a);
 const char *mig_archive_path(const mig_archive *a);
 /* For an encrypted archive, before verify(): with no key, or another one, the error says so. Others need none. */
 bool mig_archive_unlock(mig_archive *a, const mig_key *key, mig_error *err);
+void mig_archive_expect_key(mig_archive *a); /* a key is set, and needed by no archive in the clear: verify() tells */
 bool mig_archive_open_with(const char *path, const mig_key *key, mig_archive **out, mig_error *err); /* both */
 /* How many threads verify() may use; without: see mig_jobs (pipeline.h). */
 void mig_archive_jobs(mig_archive *a, unsigned jobs);
+/* Warns of an archive that is not what its name says, and of one in the clear where a key is set. */
 bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err);
 /* After verify(): whether that very file still stands at its path. We hold it open, but who goes on after a crash opens
  * it by the path. */

@@ -9,6 +9,7 @@
 #include "backup/chunk.h"
 #include "backup/manifest_internal.h"
 #include "backup/pipeline.h"
+#include "backup/store.h"
 
 #define PIECE_BYTES   (256u << 10)
 #define IDS_MAX_BYTES (16u << 20) /* of encrypted chunks, kept in memory as long as the archive is open */
@@ -193,6 +194,14 @@ static bool as_verified(const mig_archive *a, const mig_blob_state *now) {
   return a->verified && now->bytes == a->verified_as.bytes && strcmp(now->version, a->verified_as.version) == 0;
 }
 
+/* Neither is damage; either can be somebody's who may write to the store. */
+static void warn_of_swap(const mig_archive *a, const mig_observer *o) {
+  if (mig_store_names_another(a->path, a->manifest->id))
+    mig_say(o, MIG_WARNING, "%s is not the snapshot of that name: it holds %s", a->path, a->manifest->id);
+  if (a->key_set && !a->manifest->encryption.used)
+    mig_say(o, MIG_WARNING, "%s is not encrypted although a key is set: anybody could have made it", a->path);
+}
+
 bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error *err) {
   pass p = {.a = a, .observer = observer, .small = MIG_BUF(MIG_METADATA_MAX_BYTES)};
   mig_blob_state now;
@@ -200,6 +209,7 @@ bool mig_archive_verify(mig_archive *a, const mig_observer *observer, mig_error 
   if (!mig_blob_look(a->file, &now, err)) return false;
   if (as_verified(a, &now)) return true;
   a->verified_as = now;
+  warn_of_swap(a, observer);
   a->verified = run(&p, err);
   mig_pipeline_free(p.chunks);
   mig_buf_free(&p.small);

@@ -1,6 +1,7 @@
 #include "backup/sign.h"
 
 #include "backup/archive_internal.h"
+#include "backup/store.h"
 
 #define SIGNATURE_FILE_MAX 4096u
 
@@ -44,6 +45,11 @@ static bool read_signature(const char *path, mig_buf *out, mig_error *err) {
 bool mig_sign_check(const mig_archive *a, const char *public_pem, mig_error *err) {
   mig_buf text = {0}, signature = {0};
   bool fit = false;
+  if (mig_store_names_another(a->path, a->manifest->id)) { /* with its own signature, even */
+    mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot of that name", a->path);
+    mig_why(err, "it holds %s: another snapshot was put in its place", a->manifest->id);
+    return mig_hint(err, "if that is the one you want, give the file its own name");
+  }
   bool ok = read_signature(a->path, &signature, err) && manifest_text(a->manifest, &text, err) &&
             mig_sign_bytes_fit(public_pem, text.data, text.size, &signature, &fit, err);
   if (ok && !fit) {

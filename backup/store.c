@@ -117,6 +117,13 @@ static int64_t time_of_id(const char *id) {
   return (int64_t)timegm(&t) * 1000;
 }
 
+bool mig_store_names_another(const char *path, const char *id) {
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  const size_t n = strlen(id);
+  if (time_of_id(name) < 0) return false;
+  return strncmp(name, id, n) != 0 || strncmp(name + n, MIG_STORE_SUFFIX, strlen(MIG_STORE_SUFFIX)) != 0;
+}
+
 int64_t mig_store_time(const char *id, int64_t modified_unix_ms) {
   const int64_t created = time_of_id(id);
   return created >= 0 ? created : modified_unix_ms;

@@ -48,6 +48,8 @@ void mig_store_items_free(mig_store_item *items, size_t count);
 /* id_or_path: a path if it has a '/' or names an existing file, else an id or a unique beginning of one. Free with
  * mig_free. */
 bool mig_store_find(const mig_store *s, const char *id_or_path, char **path, mig_error *err);
+/* Whether the file's name is an id, and of another snapshot than the one in it: somebody has put it there. */
+bool mig_store_names_another(const char *path, const char *id);
 /* The same path as it holds from any folder; NULL when memory is short. */
 char *mig_store_absolute(const char *path);
 /* Removes a finished snapshot for good: that is durable on return. Fine when it is gone already. */

@@ -120,6 +120,7 @@ bool cli_open_snapshot(mig_cli *cli, const char *name, mig_archive **out, mig_er
 }
 
 bool cli_unlock(mig_cli *cli, mig_archive *a, mig_error *err) {
+  if (cli->key_file || cli->passphrase_file || cli->opt[OPT_PASSPHRASE]) mig_archive_expect_key(a);
   if (!mig_archive_contents(a)->encryption.used) return true;
   return mig_cli_key(cli, err) && mig_archive_unlock(a, cli->key, err);
 }

@@ -444,3 +444,43 @@ def test_a_key_that_cannot_sign_is_refused_before_the_snapshot(locked):
     name = create(locked, "--sign-key", private)["snapshot"]
     locked.mig("snapshot", "prune", name)
     assert not list(locked.store.glob("*"))  # its signature goes with it
+
+
+def put_over(p, older, newer):
+    """What somebody who may write to the store does: one snapshot, its signature too, under another one's name."""
+    for suffix in ("", ".sig"):
+        source, target = pathlib.Path(older["path"] + suffix), pathlib.Path(newer["path"] + suffix)
+        target.unlink(missing_ok=True)
+        if source.exists():
+            target.write_bytes(source.read_bytes())
+            target.chmod(0o600)
+
+
+def test_a_snapshot_under_another_ones_name_is_refused_with_its_signer_and_warned_of_without(locked):
+    private, public = keys(locked, "mine")
+    older = create(locked, "--sign-key", private)
+    locked.db.users.update_many({}, {"$set": {"name": "newer"}})
+    newer = create(locked, "--sign-key", private)
+    put_over(locked, older, newer)
+    before = picture(locked)
+    for name in (newer["snapshot"], newer["path"]):
+        three_lines(locked.mig("snapshot", "verify", name, "--signer", public, code=6), older["snapshot"], "not the snapshot of that name")
+        three_lines(locked.mig("restore", name, "--yes", "--signer", public, code=1), older["snapshot"])
+    assert picture(locked) == before
+    for args in (["snapshot", "verify", newer["snapshot"]], ["restore", newer["snapshot"], "--yes"]):
+        assert f"it holds {older['snapshot']}" in locked.mig(*args).err
+    mine = locked.folder / "mine.mig.tar"  # a name that is no id claims nothing
+    for suffix in ("", ".sig"):
+        pathlib.Path(f"{mine}{suffix}").write_bytes(pathlib.Path(older["path"] + suffix).read_bytes())
+    assert "it holds" not in locked.mig("snapshot", "verify", mine, "--signer", public).err
+
+
+def test_a_snapshot_in_the_clear_is_warned_of_where_a_key_is_set(locked):
+    option = ["--key-file", locked.key]
+    sealed = create(locked, *option)
+    plain = create(locked)
+    put_over(locked, plain, sealed)
+    for args in (["snapshot", "verify", sealed["snapshot"]], ["restore", sealed["snapshot"], "--dry-run"], ["restore", sealed["snapshot"], "--yes"]):
+        said = locked.mig(*args, *option).err
+        assert "is not encrypted although a key is set" in said and sealed["snapshot"] in said
+    assert "not encrypted" not in locked.mig("snapshot", "verify", plain["snapshot"]).err
