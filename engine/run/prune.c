@@ -5,8 +5,11 @@
 
 #include "backup/archive_read.h"
 #include "backup/displaced.h"
+#include "base/clock.h"
 #include "base/crash.h"
 #include "run/restore_journal.h"
+
+#define DAY_MS ((int64_t)24 * 60 * 60 * 1000)
 
 typedef enum kind { KIND_SNAPSHOT, KIND_DISPLACED, KIND_LEFT } kind;
 
@@ -30,6 +33,13 @@ static void because(mig_prune_row *row, const char *why, const char *detail) {
   snprintf(row->why, sizeof row->why, "%s%.100s", why, detail);
 }
 
+/* A snapshot of the future would be the newest for ever, and push the real ones out of every rule. */
+static bool time_is_wrong(const candidate *c, const mig_manifest *m) {
+  const int64_t id = c->row->item.created_unix_ms;
+  return id > mig_now_unix_ms() + DAY_MS || m->created_unix_ms > mig_now_unix_ms() + DAY_MS ||
+         id > m->created_unix_ms + DAY_MS;
+}
+
 /* What is in the archive decides whether rules may touch it. */
 static bool look(prune *p, candidate *c, mig_error *err) {
   mig_archive *a = NULL;
@@ -45,6 +55,10 @@ static bool look(prune *p, candidate *c, mig_error *err) {
   if (strcmp(m->database, mig_db_name(p->e->db)) != 0) {
     c->kind = KIND_LEFT;
     because(c->row, "of another database: ", m->database);
+  }
+  if (time_is_wrong(c, m)) {
+    c->kind = KIND_LEFT;
+    because(c->row, "its time cannot be right (the future, or later than it was taken): check the clock", "");
   }
   c->migration = mig_strdup(m->migration);
   c->direction = mig_strdup(m->direction);

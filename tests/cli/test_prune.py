@@ -1,7 +1,9 @@
 """snapshot prune: what the rules keep stays, what the ledger needs stays, the rest goes, also when it is killed."""
 import os
+import pathlib
 import shutil
 import signal
+import time
 
 import pytest
 
@@ -122,6 +124,26 @@ def test_what_an_interrupted_restore_goes_on_with_stays_even_by_force(project):
     assert project.db.users.count_documents({"n": 0}) == 3000
     prune(project, made, "--force")
     assert made not in ids(project)
+
+
+FAULTCLOCK = pathlib.Path(os.environ.get("MIG_BIN", "x")).parent / "tests" / "libmig_faultclock.so"
+
+
+def test_a_snapshot_whose_time_cannot_be_right_stays_and_takes_no_place_of_a_rule(project):
+    """It would be the newest for ever: --keep-last 1 kept it and removed all the others."""
+    names = aged(project)
+    future = "20990101T000000Z-manual-ffffff"
+    shutil.copyfile(project.store / f"{names[0]}.mig.tar", project.store / f"{future}.mig.tar")
+    if not FAULTCLOCK.exists():
+        pytest.skip(f"{FAULTCLOCK} is not there (scripts/test builds it)")
+    clock = {"LD_PRELOAD": FAULTCLOCK, "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    ahead = one(project.mig("snapshot", "create", "--json", **clock, MIG_CLOCK_OFFSET_S=3 * 86400), "snapshot")["snapshot"]
+    behind = one(project.mig("snapshot", "create", "--json", **clock, MIG_CLOCK_OFFSET_S=-3 * 86400), "snapshot")["snapshot"]
+    later = time.strftime("%Y%m%dT%H%M%SZ-manual-eeeeee", time.gmtime())  # than it was taken
+    os.rename(project.store / f"{behind}.mig.tar", project.store / f"{later}.mig.tar")
+    assert project.mig("snapshot", "prune", "--keep-within", "1d", "--dry-run").out.count("check the clock") == 3
+    prune(project, "--keep-last", 1)
+    assert ids(project) == sorted([names[-1], later, ahead, future])
 
 
 def test_what_is_of_others_or_cannot_be_read_stays(project, tmp_path):
