@@ -104,11 +104,20 @@ void mig_report_totals(bson_t *line, const mig_board *b) {
   if (b->progress.fence && !b->progress.run[0]) append_progress(line, &b->progress);
 }
 
+/* A time that there is none of is no time of 1970. */
+static void append_time(bson_t *line, const char *key, int64_t unix_ms) {
+  if (unix_ms > 0)
+    BSON_APPEND_DATE_TIME(line, key, unix_ms);
+  else
+    BSON_APPEND_NULL(line, key);
+}
+
 void mig_report_lease(bson_t *line, const mig_lease_state *s) {
   BCON_APPEND(line, "locked", BCON_BOOL(s->locked), "expired", BCON_BOOL(s->expired), "holderDead",
               BCON_BOOL(s->holder_dead), "lockedBy", BCON_UTF8(s->by), "host", BCON_UTF8(s->host), "pid",
-              BCON_INT64(s->pid), "reason", BCON_UTF8(s->reason), "fence", BCON_INT64(s->fence), "lockedAt",
-              BCON_DATE_TIME(s->locked_unix_ms), "expiresAt", BCON_DATE_TIME(s->expires_unix_ms));
+              BCON_INT64(s->pid), "reason", BCON_UTF8(s->reason), "fence", BCON_INT64(s->fence));
+  append_time(line, "lockedAt", s->locked_unix_ms);
+  append_time(line, "expiresAt", s->locked ? s->expires_unix_ms : 0);
 }
 
 void mig_report_difference(bson_t *line, const mig_restore_collection *c) {

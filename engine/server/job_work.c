@@ -135,6 +135,7 @@ static bool verify(mig_job *job, const mig_settings *settings, mig_error *err) {
   mig_archive *archive = NULL;
   mig_key *key = NULL;
   mig_error why = {0};
+  const mig_file_state before = mig_job_look(job);
   const bool good = mig_settings_key(settings, &key, &why) &&
                     mig_archive_open_with(job->snapshot_path, key, &archive, &why) &&
                     mig_archive_verify(archive, &settings->observer, &why);
@@ -142,7 +143,7 @@ static bool verify(mig_job *job, const mig_settings *settings, mig_error *err) {
   mig_key_free(key);
   if (good || why.code == MIG_E_ARCHIVE) {
     bson_t doc = BSON_INITIALIZER;
-    mig_job_remember(job, good);
+    mig_job_remember(job, &before, good);
     BCON_APPEND(&doc, "snapshot", BCON_UTF8(job->snapshot_id), "good", BCON_BOOL(good));
     mig_job_result(job, &doc);
     bson_destroy(&doc);

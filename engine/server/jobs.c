@@ -177,21 +177,33 @@ bool mig_jobs_stopping(mig_jobs *j) {
 
 /* ---- what was verified ---- */
 
-static bool look_at(const char *path, int64_t *bytes, int64_t *modified_ns) {
+static mig_file_state look_at(const char *path) {
+  mig_file_state out = {""};
   struct stat st;
-  if (stat(path, &st) != 0) return false;
-  *bytes = st.st_size;
-  *modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-  return true;
+  if (stat(path, &st) == 0)
+    snprintf(out.text, sizeof out.text, "%llu %llu %lld %lld.%09ld %lld.%09ld", (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+             (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+  return out;
 }
 
-void mig_job_remember(mig_job *job, bool good) {
+static bool same_file(const mig_file_state *a, const mig_file_state *b) {
+  return a->text[0] && strcmp(a->text, b->text) == 0;
+}
+
+mig_file_state mig_job_look(const mig_job *job) {
+  return look_at(job->snapshot_path);
+}
+
+void mig_job_remember(mig_job *job, const mig_file_state *before, bool good) {
   mig_jobs *j = job->jobs;
   verified *v = mig_alloc(sizeof *v);
-  if (!v || !look_at(job->snapshot_path, &v->bytes, &v->modified_ns) || !(v->id = mig_strdup(job->snapshot_id))) {
+  const mig_file_state now = mig_job_look(job);
+  if (!v || !same_file(before, &now) || !(v->id = mig_strdup(job->snapshot_id))) {
     mig_free(v);
     return;
   }
+  v->state = now;
   v->what = (mig_verified){true, good, mig_now_unix_ms()};
   pthread_mutex_lock(&j->mutex);
   v->next = j->verified; /* the newest is found first */
@@ -209,11 +221,10 @@ void mig_job_remember(mig_job *job, bool good) {
 
 mig_verified mig_jobs_verified(mig_jobs *j, const char *snapshot_id, const char *path) {
   mig_verified out = {0};
-  int64_t bytes = 0, modified_ns = 0;
-  if (!look_at(path, &bytes, &modified_ns)) return out;
+  const mig_file_state now = look_at(path);
   pthread_mutex_lock(&j->mutex);
   for (const verified *v = j->verified; v && !out.known; v = v->next)
-    if (v->bytes == bytes && v->modified_ns == modified_ns && strcmp(v->id, snapshot_id) == 0) out = v->what;
+    if (same_file(&v->state, &now) && strcmp(v->id, snapshot_id) == 0) out = v->what;
   pthread_mutex_unlock(&j->mutex);
   return out;
 }

@@ -34,7 +34,7 @@ void mig_jobs_list(mig_jobs *j, bson_t *list);                    /* without mes
 /* False: the last one that ended left things that are not in order; err says which. */
 bool mig_jobs_stop(mig_jobs *j, mig_error *err);
 bool mig_jobs_stopping(mig_jobs *j);
-/* What verifying a snapshot file of this size and time gave since we serve. */
+/* What verifying this snapshot file gave since we serve; not known once anything was done to the file. */
 typedef struct mig_verified {
   bool known, good;
   int64_t at_unix_ms;

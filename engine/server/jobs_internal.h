@@ -41,10 +41,16 @@ typedef struct mig_job {
   mig_error error;
 } mig_job;
 
+/* Another text when the file at a path may be another, or its bytes may be others: no write leaves the time of change
+ * (ctime) as it was, whatever is done to the time of modification. */
+typedef struct mig_file_state {
+  char text[160]; /* empty: no file */
+} mig_file_state;
+
 typedef struct verified {
   struct verified *next;
   char *id;
-  int64_t bytes, modified_ns;
+  mig_file_state state;
   mig_verified what;
 } verified;
 
@@ -64,6 +70,8 @@ struct mig_jobs {
 /* job_work.c: from the worker's thread, without the mutex. */
 bool mig_job_work(mig_job *job, mig_error *err);
 void mig_job_result(mig_job *job, const bson_t *result);
-void mig_job_remember(mig_job *job, bool good);
+mig_file_state mig_job_look(const mig_job *job);
+/* before: when verifying began. A file that has changed since is not known. */
+void mig_job_remember(mig_job *job, const mig_file_state *before, bool good);
 
 #endif

@@ -1,5 +1,6 @@
 """`mig serve`: every endpoint against a real server, with pymongo as the judge of what it did."""
 import json
+import os
 import re
 import signal
 import time
@@ -130,7 +131,8 @@ def test_migrations_made_at_the_same_time_do_not_replace_each_other(served):
 
 def test_lease_is_shown_and_released_only_for_the_holder_that_is_confirmed(served):
     p = served.project
-    assert served.get("/api/migrations/lock/status").json["locked"] is False
+    lease = served.get("/api/migrations/lock/status").json
+    assert lease["locked"] is False and lease["expiresAt"] is None and lease["lockedAt"] is None
     served.post("/api/migrations/lock/release", {"confirm": "nobody"}).problem(409, "the lease is free")
     hold(p)
     lease = served.get("/api/migrations/lock/status").json
@@ -142,6 +144,8 @@ def test_lease_is_shown_and_released_only_for_the_holder_that_is_confirmed(serve
     assert not free(p)
     assert served.post("/api/migrations/lock/release", {"confirm": lease["lockedBy"]}).json["host"] == "far.example"
     assert free(p) and served.finish(served.post("/api/migrations/up"))["state"] == "succeeded"
+    lease = served.get("/api/migrations/lock/status").json
+    assert lease["locked"] is False and lease["expiresAt"] is None and lease["lockedAt"].startswith("20"), "free since, not of 1970"
 
 
 def test_snapshots_are_listed_verified_and_restored_when_confirmed(served):
@@ -166,6 +170,22 @@ def test_snapshots_are_listed_verified_and_restored_when_confirmed(served):
     assert run["state"] == "succeeded" and run["results"][-1]["restored"] and run["results"][-1]["reverted"] == "0001_f1"
     assert p.digest("users") == before and p.status("0001_f1") == "reverted"
     assert any("safety" in x["reason"] for x in served.get("/api/snapshots").json["snapshots"])
+
+
+@pytest.mark.parametrize("how", ["in place", "another file"])
+def test_a_snapshot_is_not_called_good_once_its_file_was_touched_whatever_its_times_say(served, how):
+    served.finish(served.post("/api/migrations/up", {"steps": 1}))
+    path = snapshots(served.project)[0]
+    name, was, raw = path.name.removesuffix(".mig.tar"), path.stat(), bytearray(path.read_bytes())
+    assert served.finish(served.post(f"/api/snapshots/{name}/verify"))["state"] == "succeeded"
+    assert served.get("/api/snapshots").json["snapshots"][0]["verified"] == "good"
+    raw[raw.index(b"\x28\xb5\x2f\xfd") + 20] ^= 1
+    if how == "another file":
+        path.rename(path.with_name("away"))
+    path.write_bytes(raw)
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (was.st_size, was.st_mtime_ns)
+    assert served.get("/api/snapshots").json["snapshots"][0]["verified"] is None
 
 
 def test_a_damaged_snapshot_is_found_and_never_restored(served):
