@@ -152,7 +152,7 @@ static bool choose_below(mig_dump *d, const mig_dump_open_options *o, char **nam
     char *real = realpath(d->path, NULL);
     const char *last = real ? strrchr(real, '/') + 1 : "";
     const char *name = o->database && !mig_name_database_ok(last, NULL) ? o->database : last;
-    ok = mig_name_database_ok(name, err) && ((d->database = mig_strdup(name)) || mig_no_memory(err, "dump"));
+    ok = mig_name_database_ok(name, err) && mig_dump_choose(d, o, &name, 1, err);
     *folder = mig_strdup(d->path);
     free(real);
   }

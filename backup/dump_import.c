@@ -60,7 +60,7 @@ bool mig_dump_import(mig_work *w, mig_store *store, const mig_dump_import_option
                      mig_error *err) {
   const char *folder = mig_store_spool_folder(store);
   const mig_dump_open_options open = {
-      .path = o->path, .database = o->database, .only = o->only, .spool_folder = folder};
+      .path = o->path, .database = o->database, .insists = o->insists, .only = o->only, .spool_folder = folder};
   importing x = {.doc = MIG_BUF(MIG_DOCUMENT_MAX_BYTES)};
   *out = (mig_snapshot_info){0};
   bool ok = mig_dump_open(w, &open, &x.dump, err) && mig_dump_sort_new(folder, 0, &x.sort, err) &&

@@ -17,6 +17,7 @@
 typedef struct mig_dump_import_options {
   const char *path;
   const char *database;    /* which one of the dump; NULL: the only one */
+  bool insists;            /* on that one, also where there is only another */
   const char *const *only; /* collections; NULL: all */
 } mig_dump_import_options;
 

@@ -39,15 +39,15 @@ static bool several(const mig_dump *d, const mig_dump_open_options *o, const cha
                     mig_error *err) {
   mig_buf list = MIG_BUF(400);
   for (size_t i = 0; i < count; i++) mig_buf_printf(&list, NULL, "%s%s", i ? ", " : "", databases[i]);
-  mig_fail(err, MIG_E_USAGE, "%s holds the databases %s%s%s", d->path, mig_buf_text(&list), o->database ? ", not " : "",
-           o->database ? o->database : "");
+  mig_fail(err, MIG_E_USAGE, "%s holds the database%s %s%s%s", d->path, count == 1 ? "" : "s", mig_buf_text(&list),
+           o->database ? ", not " : "", o->database ? o->database : "");
   mig_buf_free(&list);
   return mig_hint(err, "say with --db which one to import: a snapshot is of one");
 }
 
 bool mig_dump_choose(mig_dump *d, const mig_dump_open_options *o, const char *const *databases, size_t count,
                      mig_error *err) {
-  const char *chosen = count == 1 ? databases[0] : NULL;
+  const char *chosen = count == 1 && !o->insists ? databases[0] : NULL;
   for (size_t i = 0; i < count && o->database; i++)
     if (strcmp(databases[i], o->database) == 0) chosen = databases[i];
   if (!chosen) return several(d, o, databases, count, err);

@@ -44,6 +44,7 @@ typedef struct mig_dump {
 typedef struct mig_dump_open_options {
   const char *path;         /* "-": standard input, an archive */
   const char *database;     /* which one, where there are several; NULL: the only one */
+  bool insists;             /* on that one, also where there is only another */
   const char *const *only;  /* collections; NULL: all but the server's own and what a snapshot leaves out */
   const char *spool_folder; /* the store's */
 } mig_dump_open_options;

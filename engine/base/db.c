@@ -75,6 +75,17 @@ static bool parse_uri(const mig_db_options *o, mig_db *db, mig_error *err) {
   return (db->name && db->label) || mig_no_memory(err, "connection");
 }
 
+bool mig_db_uri_database(const char *uri, char **name, mig_error *err) {
+  bson_error_t ignored;
+  pthread_once(&once, start_driver);
+  mongoc_uri_t *parsed = mongoc_uri_new_with_error(uri, &ignored);
+  const char *found = parsed ? mongoc_uri_get_database(parsed) : NULL;
+  const bool named = found && *found;
+  *name = named ? mig_strdup(found) : NULL;
+  if (parsed) mongoc_uri_destroy(parsed);
+  return !named || *name || mig_no_memory(err, "connection");
+}
+
 static bool ask_hello(mig_db *db, bson_t *reply, mig_error *err) {
   bson_t hello = BSON_INITIALIZER;
   BSON_APPEND_INT32(&hello, "hello", 1);

@@ -28,6 +28,9 @@ typedef struct mig_db_options {
   int32_t connect_timeout_ms, selection_timeout_ms, socket_timeout_ms; /* 0: the defaults above */
 } mig_db_options;
 
+/* The database in a connection string: NULL when it names none, or cannot be read (that is open's to say). Only memory
+ * can fail. Free with mig_free. */
+bool mig_db_uri_database(const char *uri, char **name, mig_error *err);
 bool mig_db_open(const mig_db_options *options, mig_db **out, mig_error *err); /* has answered `hello` */
 bool mig_db_again(const mig_db *like, const bool *retry_writes, mig_db **out, mig_error *err);
 void mig_db_close(mig_db *db); /* aborts an open transaction */

@@ -35,7 +35,10 @@ bool cmd_snapshot_import(mig_cli *cli, mig_error *err) {
   mig_store *store = NULL;
   mig_sign_key *sign_key = NULL;
   mig_snapshot_info info = {0};
-  const mig_dump_import_options o = {.path = cli->args[0], .database = cli->db, .only = cli->only};
+  const mig_dump_import_options o = {.path = cli->args[0],
+                                     .database = cli->db,
+                                     .insists = cli->opt[OPT_DB] != NULL, /* MIG_DB is of the server */
+                                     .only = cli->only};
   mig_cli_catch_signals();
   bool ok = mig_cli_key(cli, err) &&
             (!cli->sign_key_file || mig_sign_key_from_file(cli->sign_key_file, &sign_key, err)) &&

@@ -63,6 +63,7 @@ static void warn_if_open(mig_cli *cli, const char *path, const char *uri) {
 
 static bool load_config(mig_cli *cli, mig_error *err) {
   const char *asked = cli->opt[OPT_CONFIG] ? cli->opt[OPT_CONFIG] : getenv("MIG_CONFIG");
+  if (asked && !*asked && !cli->opt[OPT_CONFIG]) asked = NULL; /* empty is unset, as of all variables */
   const char *path = asked ? asked : "mig.json";
   mig_buf text;
   bson_error_t error;
@@ -162,9 +163,37 @@ bool mig_cli_jobs(const mig_cli *cli, unsigned *out, mig_error *err) {
   return true;
 }
 
+typedef enum source { FROM_FILE, FROM_ENVIRONMENT, FROM_FLAG } source;
+
+static source source_of(const mig_cli *cli, mig_option option, const char *variable) {
+  const char *environment = getenv(variable);
+  return cli->opt[option] ? FROM_FLAG : environment && *environment ? FROM_ENVIRONMENT : FROM_FILE;
+}
+
+/* A connection string may name a database, too. One that was given nearer than the name it contradicts was hardly meant
+ * for that other database; but it is no order either, for many end in "/admin", where their user is. */
+static bool check_database(const mig_cli *cli, mig_error *err) {
+  static const char *const uris[] = {"\"uri\" of mig.json", "MIG_URI", "--uri"}, *const dbs[] = {"\"db\" of mig.json",
+                                                                                                 "MIG_DB", "--db"};
+  const source uri = source_of(cli, OPT_URI, "MIG_URI"), db = source_of(cli, OPT_DB, "MIG_DB");
+  char *named = NULL;
+  if (!cli->uri || !cli->db || uri <= db) return true;
+  if (!mig_db_uri_database(cli->uri, &named, err)) return false;
+  bool ok = !named || strcmp(named, cli->db) == 0;
+  if (!ok) {
+    mig_fail(err, MIG_E_USAGE, "which database: %s by %s, or %s by %s?", named, uris[uri], cli->db, dbs[db]);
+    mig_why(err, "the connection string was given nearer than the name, and names another database");
+    ok = mig_hint(err, "say it with --db; a user's own database goes into the connection string as authSource=%s",
+                  named);
+  }
+  mig_free(named);
+  return ok;
+}
+
 bool mig_cli_settings(mig_cli *cli, mig_settings *out, mig_error *err) {
   int64_t txn = 0, minutes = 0, log_mib = 0, configured = 0;
   unsigned jobs = 0;
+  if (!check_database(cli, err)) return false;
   if (cli->config && mig_bson_int(cli->config, "txnMaxDocuments", &configured)) txn = configured;
   if (cli->config && mig_bson_int(cli->config, "leaseMinutes", &configured)) minutes = configured;
   if (cli->config && mig_bson_int(cli->config, "logMaxMiB", &configured)) log_mib = configured;

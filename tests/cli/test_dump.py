@@ -184,6 +184,18 @@ def test_only_and_the_folder_of_one_database(full):
     three_lines(full.mig("snapshot", "import", folder, "--only", "nothere", code=2), "nothere")
 
 
+def test_a_database_that_the_dump_does_not_hold_is_refused_also_where_there_is_only_one(project):
+    folder = project.folder / "dump"
+    (folder / "shop").mkdir(parents=True)
+    (folder / "shop" / "users.bson").write_bytes(bson.encode({"_id": 1}))
+    for path in (folder, folder / "shop"):
+        three_lines(project.mig("snapshot", "import", path, "--db", "nothere", code=2), "shop", "not nothere")
+    assert snapshots(project) == []
+    for path in (folder, folder / "shop"):
+        assert bring(project, path, "--db", "shop")["documents"] == 1
+        assert bring(project, path, MIG_DB="elsewhere")["documents"] == 1, "where mig works is no choice of a dump's"
+
+
 def test_one_of_several_databases_is_named_with_db(project, tmp_path):
     other = type(project)(project.uri, tmp_path / "other")
     try:

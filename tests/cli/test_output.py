@@ -228,6 +228,43 @@ def test_bad_settings_file_is_refused(project, text, words):
     three_lines(project.mig("up", code=2), *words)
 
 
+def test_an_empty_variable_names_no_settings_file(project):
+    (project.folder / "mig.json").write_text(json.dumps({"dir": "mine"}))
+    (project.folder / "mine").mkdir()
+    project.mig("list", MIG_CONFIG="")
+    three_lines(project.mig("list", "--config", "", code=2))
+
+
+def uri_of(p, database):
+    head, _, options = p.uri.partition("?")
+    return f"{head.rstrip('/')}/{database}" + (f"?{options}" if options else "")
+
+
+@pytest.mark.parametrize("near, far", [("--uri", "mig.json"), ("--uri", "MIG_DB"), ("MIG_URI", "mig.json")])
+def test_a_nearer_connection_string_of_another_database_is_not_overruled_unseen(project, near, far):
+    """Migrating a database that was not meant is the worst: both are named, and nothing is written to either."""
+    add_users(project)
+    project.write("0001_x", add_field())
+    other = project.name + "_other"
+    env = {"MIG_URI": "", "MIG_DB": project.name if far == "MIG_DB" else ""}
+    if far == "mig.json":
+        (project.folder / "mig.json").write_text(json.dumps({"db": project.name}))
+
+    def up(database, *args, code=0, **more):
+        where = {"MIG_URI": uri_of(project, database)} if near == "MIG_URI" else {}
+        flag = [] if near == "MIG_URI" else ["--uri", uri_of(project, database)]
+        return project.mig("up", *flag, *args, code=code, **{**env, **where, **more})
+    try:
+        for more in ([], ["--dry-run"]):
+            three_lines(up(other, *more, code=2), project.name, other, "--db")
+        assert project.status("0001_x") is None and other not in project.client.list_database_names()
+        up(other, "--db", project.name)
+        up(project.name)
+        assert project.status("0001_x") == "applied"
+    finally:
+        project.client.drop_database(other)
+
+
 def test_missing_settings_file_is_refused_when_it_was_named(project):
     three_lines(project.mig("list", "--config", "nowhere.json", code=2), "nowhere.json")
 
