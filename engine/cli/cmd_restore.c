@@ -51,7 +51,11 @@ static void show(mig_cli *cli, const mig_emergency_report *r, bool dry_run) {
   if (r->stays_count)
     cli_print(cli, "not in the snapshot, and left: %lld of the collections; the database is not as it was then\n",
               (long long)r->stays_count);
-  if (r->reverted) cli_print(cli, "the ledger follows: %s is no longer applied\n", r->reverted);
+  for (size_t i = 0; i < r->follows.count; i++) {
+    const mig_followed *f = &r->follows.items[i];
+    const char *now = f->status == MIG_STATUS_APPLIED ? "is applied again" : "is no longer applied";
+    if (f->certain) cli_print(cli, "the ledger follows: %s %s\n", f->name, now);
+  }
 }
 
 /* SOURCE=TARGET. The target is of the database we are connected to; a name with a dot must say so, for collections may

@@ -36,36 +36,6 @@ static bool verify(const mig_engine *e, mig_archive *archive, mig_error *err) {
   return mig_archive_verify(archive, mig_engine_observer(e), err);
 }
 
-/* ---- the ledger follows the data ---- */
-
-/* A whole snapshot from before `up` of a migration takes that migration back: the ledger must say so. */
-static bool revert_in_ledger(mig_engine *e, const mig_manifest *m, const mig_emergency_options *o, char **reverted,
-                             mig_error *err) {
-  mig_entry *entry = NULL;
-  int64_t now = 0;
-  const bool partial = o->only != NULL;
-  if (!m->migration || !m->direction || o->as_count) return true;
-  if (!mig_ledger_read(e->db, m->migration, &entry, err)) return false;
-  bool up = strcmp(m->direction, "up") == 0;
-  bool affected = entry && (up ? entry->status == MIG_STATUS_APPLIED : entry->status == MIG_STATUS_REVERTED);
-  bool ok = true;
-  if (affected && partial) {
-    mig_say(mig_engine_observer(e), MIG_WARNING,
-            "only a part of the snapshot was restored: the ledger still says that %s is %s", m->migration,
-            mig_status_name(entry->status));
-  } else if (affected) {
-    ok = mig_db_server_now(e->db, &now, err);
-    bson_t *set = BCON_NEW("status", BCON_UTF8(up ? "reverted" : "applied"), up ? "revertedAt" : "appliedAt",
-                           BCON_DATE_TIME(now), up ? "revertedBy" : "appliedBy", BCON_UTF8(e->settings.by), "restored",
-                           BCON_BOOL(true), "updatedAt", BCON_DATE_TIME(now));
-    ok = ok && mig_ledger_set(e->db, m->migration, mig_lease_fence(e->lease), set, err);
-    bson_destroy(set);
-    if (ok) *reverted = mig_strdup(m->migration);
-  }
-  mig_entry_free(entry);
-  return ok;
-}
-
 static void add_event(mig_engine *e, const mig_manifest *m, const char *outcome, int64_t began_unix,
                       const mig_restore_report *r, const mig_error *why) {
   mig_host host;
@@ -192,18 +162,25 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   /* an interrupted restore, whose place this one takes: then the database is in between */
   mig_restore_journal waits = {.doc = BSON_INITIALIZER};
   bool others = false;
+  mig_ledger *ledger = NULL; /* as it was, when it comes back with the snapshot */
   bool ok = mig_orphans_name(e, err) && mig_orphans_wait(e, err) && mig_engine_refuse_unfinished(e, false, err) &&
             mig_restore_journal_read(e->db, &waits, &others, err) &&
             (!others || mig_restore_journal_yields(&waits, m, o, err)) && check_beside(e, o, err) &&
             mig_archive_sha256(archive, sha256, NULL, err) &&
+            (!mig_follow_has_ledger(m, o) || mig_ledger_load(e->db, &ledger, err)) &&
             (o->no_safety_snapshot || safety_snapshot(e, m, o, &out->safety, err)) && mig_checkpoint(&e->work, err) &&
             mig_archive_still_there(archive, err) &&
             mig_restore_journal_write(e, out->path, sha256, m, o, others ? &waits : NULL, err);
   mig_restore_journal_clear(&waits);
-  if (!ok) return err->code == MIG_E_INTERRUPTED && mig_why(err, "nothing was changed");
+  if (!ok) {
+    mig_ledger_free(ledger);
+    return err->code == MIG_E_INTERRUPTED && mig_why(err, "nothing was changed");
+  }
   const bool back = run_restore(e, archive, o, out, err);
   out->restore.began = out->restore.began || others || back;
-  ok = back && revert_in_ledger(e, m, o, &out->reverted, err) && mig_restore_journal_remove(e, err);
+  ok = back && mig_follow_restore(e, m, o, &out->follows, err) &&
+       (!ledger || mig_follow_ledger(e, ledger, &out->follows, err)) && mig_restore_journal_remove(e, err);
+  mig_ledger_free(ledger);
   if (!ok) not_finished(e, out, m->id, err);
   const char *outcome = ok ? "restored" : out->restore.began ? "notRestored" : "failed";
   add_event(e, m, outcome, began, &out->restore, ok ? NULL : err);
@@ -239,9 +216,9 @@ void mig_emergency_report_clear(mig_emergency_report *r) {
   mig_restore_report_clear(&r->restore);
   mig_snapshot_info_clear(&r->safety);
   mig_free(r->path);
-  mig_free(r->reverted);
   for (size_t i = 0; i < r->stays_count; i++) mig_free(r->stays[i]);
   mig_free(r->stays);
+  mig_follow_clear(&r->follows);
   memset(r, 0, sizeof *r);
 }
 
@@ -255,7 +232,7 @@ static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", j->path);
   ok = ok && mig_orphans_name(e, err) && mig_orphans_wait(e, err) &&
        run_restore(e, archive, &j->options, &report, err) &&
-       revert_in_ledger(e, mig_archive_contents(archive), &j->options, &report.reverted, err) &&
+       mig_follow_restore(e, mig_archive_contents(archive), &j->options, &report.follows, err) &&
        mig_restore_journal_remove(e, err);
   if (!ok && err && err->code == MIG_E_INTERRUPTED) {
     err->code = MIG_E_UNFINISHED;

@@ -12,6 +12,7 @@
 
 #include "backup/restore.h"
 #include "run/engine.h"
+#include "run/follow.h"
 
 /* collections NULL: the whole database. */
 bool mig_emergency_snapshot(mig_engine *e, const char *const *collections, mig_snapshot_info *out, mig_error *err);
@@ -26,6 +27,7 @@ typedef struct mig_emergency_options {
   bool replace; /* `as`: what is there may be brought to the snapshot's state */
   bool no_indexes;
   bool dry_run, no_safety_snapshot;
+  const char *force_why; /* not NULL: it takes the place of an unfinished run that cannot be put back; the reason */
   const mig_diff_listener *listener; /* of what a dry run finds; may be NULL */
 } mig_emergency_options;
 
@@ -34,7 +36,8 @@ typedef struct mig_emergency_report {
   mig_snapshot_info safety; /* zero when none was taken */
   char **stays;             /* collections that a snapshot of the whole database does not hold: left as they are */
   size_t stays_count;
-  char *path, *reverted; /* reverted: the migration whose ledger entry went back to "reverted" with its data */
+  char *path;
+  mig_follow_list follows; /* what the ledger says otherwise now, or ought to */
 } mig_emergency_report;
 
 bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_emergency_report *out, mig_error *err);

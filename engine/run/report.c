@@ -140,9 +140,23 @@ void mig_report_restore(bson_t *line, const mig_emergency_report *r, bool dry_ru
   bson_t stays;
   char buffer[16];
   const char *key = NULL;
+  const mig_follow_list *l = &r->follows;
+  const char *reverted = ""; /* the oldest: that of the snapshot itself, if it has one */
+  bson_t list, one;
+  for (size_t i = 0; i < l->count; i++)
+    if (l->items[i].certain && l->items[i].status == MIG_STATUS_REVERTED) reverted = l->items[i].name;
   BCON_APPEND(line, "restored", BCON_BOOL(!dry_run), "identical", BCON_BOOL(x->identical), "written",
               BCON_INT64(x->written), "removed", BCON_INT64(x->removed), "safetySnapshot",
-              BCON_UTF8(r->safety.id ? r->safety.id : ""), "reverted", BCON_UTF8(r->reverted ? r->reverted : ""));
+              BCON_UTF8(r->safety.id ? r->safety.id : ""), "reverted", BCON_UTF8(reverted));
+  BSON_APPEND_ARRAY_BEGIN(line, "ledger", &list);
+  for (uint32_t i = 0; i < l->count; i++) {
+    bson_uint32_to_string(i, &key, buffer, sizeof buffer);
+    BSON_APPEND_DOCUMENT_BEGIN(&list, key, &one);
+    BCON_APPEND(&one, "migration", BCON_UTF8(l->items[i].name), "status",
+                BCON_UTF8(mig_status_name(l->items[i].status)), "certain", BCON_BOOL(l->items[i].certain));
+    bson_append_document_end(&list, &one);
+  }
+  bson_append_array_end(line, &list);
   BSON_APPEND_ARRAY_BEGIN(line, "stays", &stays);
   for (size_t i = 0; i < r->stays_count; i++) {
     bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);

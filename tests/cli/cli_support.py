@@ -81,6 +81,10 @@ def one(result, key="migration"):
     return found[0]
 
 
+def states(p):
+    return {e["name"]: e["status"] for e in p.db.migrationlogs.find()}
+
+
 def snapshots(p):
     return sorted(p.store.glob("*.mig.tar")) if p.store.exists() else []
 
