@@ -18,7 +18,8 @@ static bool mark_as(mig_cli *cli, bool applied, mig_error *err) {
     mig_fail(err, MIG_E_USAGE, "%s needs --why", cli->command->name);
     return mig_hint(err, "the reason stands in the ledger and in the history");
   }
-  bool ok = mig_cli_open(cli, &e, err) && mig_mark(e, cli->args[0], applied, cli->opt[OPT_WHY], err);
+  bool ok = mig_cli_open(cli, &e, err) &&
+            mig_mark(e, cli->args[0], applied, cli->opt[OPT_FORCE] != NULL, cli->opt[OPT_WHY], err);
   if (ok) show(cli, cli->args[0]);
   mig_cli_metrics(cli, e);
   mig_close(e);

@@ -53,7 +53,9 @@ static void show(mig_cli *cli, const mig_emergency_report *r, bool dry_run) {
               (long long)r->stays_count);
   for (size_t i = 0; i < r->follows.count; i++) {
     const mig_followed *f = &r->follows.items[i];
-    const char *now = f->status == MIG_STATUS_APPLIED ? "is applied again" : "is no longer applied";
+    const char *now = f->status == MIG_STATUS_APPLIED  ? "is applied again"
+                      : f->status == MIG_STATUS_FAILED ? "has failed, and its data is back"
+                                                       : "is no longer applied";
     if (f->certain) cli_print(cli, "the ledger follows: %s %s\n", f->name, now);
   }
 }
@@ -100,6 +102,10 @@ static bool check_options(const mig_cli *cli, mig_error *err) {
   if (cli->opt[OPT_DOCUMENTS] && !cli->opt[OPT_DRY_RUN])
     return mig_fail(err, MIG_E_USAGE, "--documents goes with --dry-run");
   if (cli->opt[OPT_REPLACE] && !cli->as) return mig_fail(err, MIG_E_USAGE, "--replace goes with --as");
+  if (!cli->opt[OPT_FORCE] != !cli->opt[OPT_WHY]) {
+    mig_fail(err, MIG_E_USAGE, "--force and --why go together");
+    return mig_hint(err, "--force takes the place of a run that cannot be recovered; the reason stands in the history");
+  }
   if (!cli->as || !cli->only) return true;
   mig_fail(err, MIG_E_USAGE, "--as and --only exclude each other");
   return mig_hint(err, "with --as just the collections it names are restored");
@@ -135,7 +141,8 @@ bool cmd_restore(mig_cli *cli, mig_error *err) {
                              .replace = cli->opt[OPT_REPLACE] != NULL,
                              .no_indexes = cli->opt[OPT_NO_INDEXES] != NULL,
                              .dry_run = cli->opt[OPT_DRY_RUN] != NULL,
-                             .no_safety_snapshot = cli->opt[OPT_NO_SAFETY] != NULL};
+                             .no_safety_snapshot = cli->opt[OPT_NO_SAFETY] != NULL,
+                             .force_why = cli->opt[OPT_WHY]};
   const mig_diff_listener listener = cli_diff_listener(cli);
   if (!strategy(cli, &o.strategy, err) || !check_options(cli, err)) return false;
   if (o.dry_run) o.listener = &listener;

@@ -46,12 +46,12 @@ const mig_command mig_commands[] = {
     {"restore", cmd_restore, "SNAPSHOT", "put a snapshot back (an id of the store, a path, or - for standard input)", 1,
      1,
      OPT_BIT(ONLY) | OPT_BIT(AS) | OPT_BIT(REPLACE) | OPT_BIT(NO_INDEXES) | OPT_BIT(STRATEGY) | OPT_BIT(DRY_RUN) |
-         OPT_BIT(DOCUMENTS) | OPT_BIT(NO_SAFETY) | OPT_BIT(SIGNER) | OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES) |
-         OPT_BIT(JOBS)},
+         OPT_BIT(DOCUMENTS) | OPT_BIT(NO_SAFETY) | OPT_BIT(SIGNER) | OPT_BIT(FORCE) | OPT_BIT(WHY) | OPT_BIT(YES) |
+         OPT_BIT(LEASE_MINUTES) | OPT_BIT(JOBS)},
     {"recover", cmd_recover, "", "finish or undo an interrupted run", 0, 0,
      OPT_BIT(YES) | OPT_BIT(LEASE_MINUTES) | OPT_BIT(JOBS)},
     {"mark", cmd_mark, "NAME", "record by hand that a migration is applied or pending; nothing is run", 1, 1,
-     OPT_BIT(APPLIED) | OPT_BIT(PENDING) | OPT_BIT(WHY) | OPT_BIT(META)},
+     OPT_BIT(APPLIED) | OPT_BIT(PENDING) | OPT_BIT(WHY) | OPT_BIT(FORCE) | OPT_BIT(META)},
     {"record", cmd_record, "NAME", "record by hand that a migration is applied; nothing is run", 1, 1,
      OPT_BIT(WHY) | OPT_BIT(META)},
     {"baseline", cmd_baseline, "VERSION", "record all up to and with this one as applied; nothing is run", 1, 1,

@@ -55,7 +55,7 @@
   X(KEEP_WEEKLY, "keep-weekly", "N", "the same by weeks, from Monday")                                                 \
   X(KEEP_MONTHLY, "keep-monthly", "N", "the same by months")                                                           \
   X(KEEP_WITHIN, "keep-within", "TIME", "keep what is less than that older than the newest, as 1y5m7d2h")              \
-  X(FORCE, "force", NULL, "also what is needed, if it is named")                                                       \
+  X(FORCE, "force", NULL, "prune: also what is needed, if named; restore, mark: a run that recover cannot settle")     \
   X(AS, "as", "DB.COLL=DB.COLL", "put this collection beside the original, under a new name; may be repeated")         \
   X(REPLACE, "replace", NULL, "with --as: also where a collection of that name is there")                              \
   X(NO_INDEXES, "no-indexes", NULL, "leave indexes as they are, build none")                                           \

@@ -209,9 +209,9 @@ static void undo(mig_attempt *a) {
   one_line(&a->error, text, sizeof text);
   mig_fail(&a->error, MIG_E_NOT_RESTORED, "%s failed, and its data could NOT be restored: %s", a->key.name, err.what);
   mig_why(&a->error, "%s%sthe failure was: %s", err.why, err.why[0] ? "; " : "", text);
-  mig_hint(&a->error, "stop writers, see to the cause and run `mig recover`%s%s%s",
-           a->snapshot.path ? " (snapshot " : "", a->snapshot.path ? a->snapshot.path : "",
-           a->snapshot.path ? ")" : "");
+  mig_hint(
+      &a->error, "stop writers, see to the cause and run `mig recover`%s%s%s; if the cause stays: docs/recovery.md",
+      a->snapshot.path ? " (snapshot " : "", a->snapshot.path ? a->snapshot.path : "", a->snapshot.path ? ")" : "");
 }
 
 /* Is the lease still ours? A new primary being chosen is waited for. */

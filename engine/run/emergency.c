@@ -10,6 +10,7 @@
 #include "base/names.h"
 #include "run/attempt.h"
 #include "run/host.h"
+#include "run/recover.h"
 #include "run/restore_journal.h"
 
 bool mig_emergency_snapshot(mig_engine *e, const char *const *collections, mig_snapshot_info *out, mig_error *err) {
@@ -36,8 +37,8 @@ static bool verify(const mig_engine *e, mig_archive *archive, mig_error *err) {
   return mig_archive_verify(archive, mig_engine_observer(e), err);
 }
 
-static void add_event(mig_engine *e, const mig_manifest *m, const char *outcome, int64_t began_unix,
-                      const mig_restore_report *r, const mig_error *why) {
+static void add_event(mig_engine *e, const mig_manifest *m, const mig_emergency_options *o, const char *outcome,
+                      int64_t began_unix, const mig_restore_report *r, const mig_error *why) {
   mig_host host;
   mig_error ignored;
   char id[MIG_UUID_TEXT] = "";
@@ -49,6 +50,7 @@ static void add_event(mig_engine *e, const mig_manifest *m, const char *outcome,
                BCON_INT64(mig_now_unix_ms() - began_unix), "documents", "{", "written", BCON_INT64(r->written),
                "removed", BCON_INT64(r->removed), "}", "by", BCON_UTF8(e->settings.by), "host", BCON_UTF8(host.name),
                "error", BCON_UTF8(why ? why->what : ""), "snapshot", BCON_UTF8(m->id));
+  if (o->force_why) BCON_APPEND(event, "forced", BCON_BOOL(true), "why", BCON_UTF8(o->force_why));
   mig_watch_event(e, event);
   bson_destroy(event);
 }
@@ -153,6 +155,17 @@ static bool check_beside(mig_engine *e, const mig_emergency_options *o, mig_erro
   return true;
 }
 
+/* By force it takes the place of a run that cannot be put back; never of one that can. */
+static bool may_begin(mig_engine *e, const mig_emergency_options *o, mig_error *err) {
+  mig_ledger *ledger = NULL;
+  if (!o->force_why) return mig_engine_refuse_unfinished(e, false, err);
+  bool ok = mig_ledger_load(e->db, &ledger, err);
+  for (size_t i = 0; ok && i < ledger->count; i++)
+    if (ledger->items[i].status == MIG_STATUS_RUNNING) ok = mig_recover_may_force(e, &ledger->items[i], err);
+  mig_ledger_free(ledger);
+  return ok;
+}
+
 /* Everything that writes: journal, safety snapshot, restore, ledger, event. */
 static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emergency_options *o,
                            mig_emergency_report *out, mig_error *err) {
@@ -163,7 +176,7 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   mig_restore_journal waits = {.doc = BSON_INITIALIZER};
   bool others = false;
   mig_ledger *ledger = NULL; /* as it was, when it comes back with the snapshot */
-  bool ok = mig_orphans_name(e, err) && mig_orphans_wait(e, err) && mig_engine_refuse_unfinished(e, false, err) &&
+  bool ok = mig_orphans_name(e, err) && mig_orphans_wait(e, err) && may_begin(e, o, err) &&
             mig_restore_journal_read(e->db, &waits, &others, err) &&
             (!others || mig_restore_journal_yields(&waits, m, o, err)) && check_beside(e, o, err) &&
             mig_archive_sha256(archive, sha256, NULL, err) &&
@@ -183,7 +196,7 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   mig_ledger_free(ledger);
   if (!ok) not_finished(e, out, m->id, err);
   const char *outcome = ok ? "restored" : out->restore.began ? "notRestored" : "failed";
-  add_event(e, m, outcome, began, &out->restore, ok ? NULL : err);
+  add_event(e, m, o, outcome, began, &out->restore, ok ? NULL : err);
   return ok;
 }
 
@@ -242,10 +255,18 @@ static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err)
     mig_hint(err, "bring %s back as it was, with its key, and run `mig recover` again", j->path);
   }
   if (archive)
-    add_event(e, mig_archive_contents(archive), ok ? "restored" : "notRestored", mig_now_unix_ms(), &report.restore,
-              ok ? NULL : err);
+    add_event(e, mig_archive_contents(archive), &j->options, ok ? "restored" : "notRestored", mig_now_unix_ms(),
+              &report.restore, ok ? NULL : err);
   mig_emergency_report_clear(&report);
   mig_archive_free(archive);
+  return ok;
+}
+
+bool mig_emergency_forced(mig_db *db, bool *forced, mig_error *err) {
+  mig_restore_journal journal;
+  const bool ok = mig_restore_journal_read(db, &journal, forced, err);
+  *forced = ok && *forced && journal.options.force_why;
+  mig_restore_journal_clear(&journal);
   return ok;
 }
 

@@ -46,6 +46,7 @@ void mig_emergency_report_clear(mig_emergency_report *r);
 /* Of the originals: is this one asked for? */
 bool mig_emergency_wants(const mig_manifest *m, const mig_emergency_options *o, const mig_collection_entry *entry);
 bool mig_emergency_pending(mig_db *db, bool *pending, mig_error *err);
+bool mig_emergency_forced(mig_db *db, bool *forced, mig_error *err); /* one that waits, and with force_why */
 /* Runs an interrupted restore by hand again. The caller holds the lease. *settled: there was one. */
 bool mig_emergency_recover(mig_engine *e, bool *settled, mig_error *err);
 

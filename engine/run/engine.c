@@ -229,15 +229,20 @@ void mig_engine_unlock(mig_engine *e) {
 bool mig_engine_refuse_unfinished(mig_engine *e, bool restores, mig_error *err) {
   mig_ledger *ledger = NULL;
   const char *name = NULL;
-  bool restoring = false;
+  bool restoring = false, tried = false;
   if (!mig_ledger_load(e->db, &ledger, err)) return false;
-  for (size_t i = 0; i < ledger->count && !name; i++)
-    if (ledger->items[i].status == MIG_STATUS_RUNNING) name = ledger->items[i].name;
+  for (size_t i = 0; i < ledger->count && !name; i++) {
+    if (ledger->items[i].status != MIG_STATUS_RUNNING) continue;
+    name = ledger->items[i].name;
+    tried = ledger->items[i].run.phase == MIG_PHASE_RESTORING;
+  }
   bool ok = name != NULL || !restores || mig_emergency_pending(e->db, &restoring, err);
   if (ok && (name || restoring)) {
     mig_fail(err, MIG_E_UNFINISHED, "an interrupted run waits: %s", name ? name : "a restore by hand");
     mig_why(err, "its runner stopped before it was finished");
-    ok = mig_hint(err, "run `mig recover` first: it finishes or undoes it");
+    ok = mig_hint(err, "run `mig recover` first: it finishes or undoes it%s",
+                  tried ? "; if it cannot: mig restore SNAPSHOT --force --why TEXT, or mig mark (docs/recovery.md)"
+                        : "");
   }
   mig_ledger_free(ledger);
   return ok;

@@ -3,24 +3,31 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "run/attempt.h"
 #include "run/host.h"
+#include "run/recover.h"
 #include "run/select.h"
 
 typedef struct marking {
   mig_engine *e;
   const char *name;
   const mig_migration *m; /* NULL: only the ledger knows it */
-  bool applied;
+  bool applied, force;
+  bool forced; /* and that was needed */
   const char *why;
   int64_t batch;
 } marking;
 
-/* An interrupted run with a snapshot is recover's business: it knows what is true, a person may not. */
-static bool may_mark(const mig_entry *entry, mig_error *err) {
+/* An interrupted run with a snapshot is recover's business: it knows what is true, a person may not. Unless it cannot,
+ * and the person says so. */
+static bool may_mark(marking *k, const mig_entry *entry, mig_error *err) {
   bool stuck = entry->run.phase == MIG_PHASE_STEPS && !entry->run.transaction && !entry->run.snapshot.path;
   if (entry->status != MIG_STATUS_RUNNING || stuck) return true;
-  mig_fail(err, MIG_E_UNFINISHED, "%s was interrupted and can be settled by itself", entry->name);
-  return mig_hint(err, "run `mig recover`");
+  if (!mig_recover_may_force(k->e, entry, err)) return false;
+  k->forced = k->force;
+  if (k->force) return mig_orphans_wait(k->e, err);
+  mig_fail(err, MIG_E_UNFINISHED, "%s was interrupted, and its data is not all put back", entry->name);
+  return mig_hint(err, "run `mig recover`; if it cannot, look at the data, then say how it is: the same with --force");
 }
 
 static void add_event(const marking *k, const bson_t *metadata) {
@@ -35,6 +42,7 @@ static void add_event(const marking *k, const bson_t *metadata) {
                BCON_INT64(0), "by", BCON_UTF8(k->e->settings.by), "host", BCON_UTF8(host.name), "metadata",
                BCON_DOCUMENT(metadata), "why", BCON_UTF8(k->why));
   if (k->m) BSON_APPEND_UTF8(event, "version", k->m->version);
+  if (k->forced) BSON_APPEND_BOOL(event, "forced", true);
   mig_watch_event(k->e, event);
   bson_destroy(event);
 }
@@ -74,13 +82,13 @@ static bool mark_locked(marking *k, mig_error *err) {
     mig_hint(err, "`mig status` lists them all");
   }
   if (ok) k->batch = mig_ledger_next_batch(ledger);
-  ok = ok && (!entry || may_mark(entry, err)) && record(k, err);
+  ok = ok && (!entry || may_mark(k, entry, err)) && record(k, err);
   mig_ledger_free(ledger);
   return ok;
 }
 
-bool mig_mark(mig_engine *e, const char *name, bool applied, const char *why, mig_error *err) {
-  marking k = {.e = e, .name = name, .applied = applied, .why = why};
+bool mig_mark(mig_engine *e, const char *name, bool applied, bool force, const char *why, mig_error *err) {
+  marking k = {.e = e, .name = name, .applied = applied, .force = force, .why = why};
   bool ok = mig_engine_folder(e, err) && mig_engine_lock(e, "mark", err) && mark_locked(&k, err);
   mig_engine_unlock(e);
   return ok;

@@ -10,8 +10,9 @@
 
 #include "run/engine.h"
 
-/* Fails for a name that neither a file nor the ledger has, and for a run that recover can settle (MIG_E_UNFINISHED). */
-bool mig_mark(mig_engine *e, const char *name, bool applied, const char *why, mig_error *err);
+/* Fails for a name that neither a file nor the ledger has, and for a run that recover can settle (MIG_E_UNFINISHED).
+ * force: also for one whose data could not be put back (mig_recover_may_force); the event says so. */
+bool mig_mark(mig_engine *e, const char *name, bool applied, bool force, const char *why, mig_error *err);
 
 /* Records every migration up to and including `to` as applied, all in one batch; those that are applied stay as they
  * are. why may be NULL. each (may be NULL) is told the name of every one that was recorded. */

@@ -51,11 +51,30 @@ static bool put_back(mig_engine *e, const mig_run_key *key, const mig_entry *ent
        mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering", displaced,
                     &documents, identical, err);
   if (!ok && err && err->code != MIG_E_LEASE) {
+    char hint[sizeof err->hint];
     err->code = MIG_E_NOT_RESTORED;
     if (!err->hint[0] || mig_db_passing(err))
       mig_hint(err, "see to the cause and run `mig recover` again; the snapshot is %s", entry->run.snapshot.path);
+    snprintf(hint, sizeof hint, "%s", err->hint);
+    mig_hint(err, "%.380s; if the cause stays: mig restore SNAPSHOT --force --why TEXT, or mig mark (docs/recovery.md)",
+             hint);
   }
   return ok;
+}
+
+bool mig_recover_may_force(mig_engine *e, const mig_entry *unfinished, mig_error *err) {
+  const char *path = unfinished->run.snapshot.path;
+  mig_archive *archive = NULL;
+  mig_error ignored;
+  if (unfinished->run.phase == MIG_PHASE_RESTORING) return true;
+  if (unfinished->run.phase == MIG_PHASE_STEPS && !unfinished->run.transaction) {
+    const bool opens = path && mig_engine_key(e, err) && mig_archive_open_with(path, e->key, &archive, &ignored);
+    mig_archive_free(archive);
+    if (!opens) return true;
+  }
+  mig_fail(err, MIG_E_UNFINISHED, "%s was interrupted and can be settled by itself", unfinished->name);
+  mig_why(err, "nobody has tried yet to put its data back");
+  return mig_hint(err, "run `mig recover`");
 }
 
 static bool settle(mig_engine *e, const mig_entry *entry, const mig_listener *listener, mig_error *err) {
@@ -109,13 +128,15 @@ bool mig_recover_locked(mig_engine *e, const mig_listener *listener, int64_t *se
   int64_t n = 0;
   mig_error no_store; /* opening the store sweeps what a dead writer left; the data does not depend on that */
   if (mig_store_exists(e->settings.store)) mig_engine_store(e, &no_store);
-  bool ok = mig_ledger_load(e->db, &ledger, err);
+  bool forced = false; /* a restore in the place of a run that cannot be recovered comes before that run */
+  bool ok = mig_emergency_forced(e->db, &forced, err) &&
+            (!forced || mig_emergency_recover(e, &restore, err)) && mig_ledger_load(e->db, &ledger, err);
   for (size_t i = 0; ok && i < ledger->count; i++) {
     if (ledger->items[i].status != MIG_STATUS_RUNNING) continue;
     ok = mig_checkpoint(&e->work, err) && mig_orphans_name(e, err) && settle(e, &ledger->items[i], listener, err);
     if (ok) n++;
   }
-  ok = ok && mig_emergency_recover(e, &restore, err);
+  ok = ok && (forced || mig_emergency_recover(e, &restore, err));
   if (ok && restore) n++;
   if (settled) *settled = n;
   mig_ledger_free(ledger);

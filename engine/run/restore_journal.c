@@ -137,6 +137,7 @@ bool mig_restore_journal_write(mig_engine *e, const char *path, const char *sha2
   append_as(&doc, o->as, o->as_count);
   append_collections(&doc, m, o);
   BSON_APPEND_BOOL(&doc, "noIndexes", o->no_indexes);
+  if (o->force_why) BSON_APPEND_UTF8(&doc, "forced", o->force_why);
   BSON_APPEND_UTF8(&doc, "host", host.name);
   BSON_APPEND_UTF8(&doc, "by", e->settings.by);
   BSON_APPEND_INT64(&doc, "fence", mig_lease_fence(e->lease));
@@ -231,6 +232,7 @@ bool mig_restore_journal_read(mig_db *db, mig_restore_journal *out, bool *found,
   mig_bson_int(&out->doc, "fence", &out->fence);
   out->options.replace = true;
   mig_bson_bool(&out->doc, "noIndexes", &out->options.no_indexes);
+  mig_bson_str(&out->doc, "forced", &out->options.force_why);
   return read_only_list(out, err) && read_as(out, err);
 }
 
