@@ -8,7 +8,8 @@
 #include "base/clock.h"
 #include "base/names.h"
 
-#define KEPT_ID "mig.capabilities"
+#define KEPT_ID      "mig.capabilities"
+#define UNAUTHORIZED 13
 
 static const char *const names[MIG_CAP_COUNT] = {
     [MIG_CAP_REPLICA_SET] = "replicaSet",
@@ -38,6 +39,15 @@ const char *mig_tri_name(mig_tri t) {
 
 bool mig_caps_has(const mig_caps *caps, mig_cap cap) {
   return caps && caps->has[cap] == MIG_YES;
+}
+
+bool mig_caps_is_no_answer(const mig_error *err) {
+  return err->network || err->code == MIG_E_NO_MEMORY;
+}
+
+mig_tri mig_caps_outcome(bool decided, bool has, const mig_error *err) {
+  if (decided) return has ? MIG_YES : MIG_NO;
+  return err->server_code == UNAUTHORIZED || err->transient || mig_db_passing(err) ? MIG_UNKNOWN : MIG_NO;
 }
 
 static void look_at_hello(const bson_t *hello, mig_caps *out) {

@@ -8,8 +8,6 @@
 #include "base/db_internal.h"
 #include "base/hash.h"
 
-#define UNAUTHORIZED 13
-
 typedef struct scratch {
   mig_db *db;
   char a[40], b[40];
@@ -45,15 +43,6 @@ static bool count(mig_db *db, const char *name, bson_t *filter, int64_t *n, mig_
 
 static bool count_id(mig_db *db, const char *name, int32_t id, int64_t *n, mig_error *err) {
   return count(db, name, BCON_NEW("_id", BCON_INT32(id)), n, err);
-}
-
-bool mig_caps_is_no_answer(const mig_error *err) {
-  return err->network || err->code == MIG_E_NO_MEMORY;
-}
-
-mig_tri mig_caps_outcome(bool decided, bool has, const mig_error *err) {
-  if (decided) return has ? MIG_YES : MIG_NO;
-  return err->server_code == UNAUTHORIZED || err->transient || mig_db_passing(err) ? MIG_UNKNOWN : MIG_NO;
 }
 
 /* Each try: false with err when it could not be decided; *has tells otherwise. A server's refusal is a "no". */

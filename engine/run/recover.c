@@ -129,8 +129,8 @@ bool mig_recover_locked(mig_engine *e, const mig_listener *listener, int64_t *se
   mig_error no_store; /* opening the store sweeps what a dead writer left; the data does not depend on that */
   if (mig_store_exists(e->settings.store)) mig_engine_store(e, &no_store);
   bool forced = false; /* a restore in the place of a run that cannot be recovered comes before that run */
-  bool ok = mig_emergency_forced(e->db, &forced, err) &&
-            (!forced || mig_emergency_recover(e, &restore, err)) && mig_ledger_load(e->db, &ledger, err);
+  bool ok = mig_emergency_forced(e->db, &forced, err) && (!forced || mig_emergency_recover(e, &restore, err)) &&
+            mig_ledger_load(e->db, &ledger, err);
   for (size_t i = 0; ok && i < ledger->count; i++) {
     if (ledger->items[i].status != MIG_STATUS_RUNNING) continue;
     ok = mig_checkpoint(&e->work, err) && mig_orphans_name(e, err) && settle(e, &ledger->items[i], listener, err);
