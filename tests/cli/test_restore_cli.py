@@ -141,9 +141,8 @@ def replaced(path):
 def test_a_snapshot_that_goes_after_it_was_verified_is_not_restored(kept, how):
     """verify, then the lease: prune has its turn between the two. Killed, such a restore could never go on."""
     damage(kept)
-    kept.mig("snapshot", "create")
     before, path = kept.digest(), kept.store / f"{kept.id}.mig.tar"
-    act = call_first(lambda _: kept.mig("snapshot", "prune", "--keep-last", 1) if how == "pruned" else replaced(path))
+    act = call_first(lambda _: kept.mig("snapshot", "prune", kept.id) if how == "pruned" else replaced(path))
     rule = Rule("update", act, collection="migrationlocks")
     with WireProxy(kept.uri, [rule]) as proxy:
         result = kept.mig("restore", kept.id, "--yes", uri=proxy.uri, code=1)
