@@ -3,7 +3,7 @@
 
 Forged archives have all their hashes right (as an attacker would): only the rule in their name is broken.
 """
-import hashlib, json, os, re, subprocess, sys
+import base64, hashlib, json, os, re, subprocess, sys
 
 import read_snapshot
 
@@ -92,6 +92,15 @@ def manifest_text(parts, old, new, count=1):
     text = parts[-1][2].decode()
     assert old in text, old
     return replace(parts, -1, text.replace(old, new, count).encode())
+
+
+def with_info(parts, collection, change):
+    """What is recorded of a collection rewritten, in the manifest and in its metadata.json. change: (name, element) -> element."""
+    entry = next(c for c in json.loads(parts[-1][2])["collections"] if c["collection"] == collection)
+    old, at = entry["infoBson"], next(i for i, m in enumerate(parts) if m[0] == entry["metadata"]["member"])
+    info = read_snapshot.pack([change(n, whole) for _, n, whole, _ in read_snapshot.elements(base64.b64decode(old))])
+    new = base64.b64encode(info).decode()
+    return manifest_text(replace(parts, at, parts[at][2].replace(old.encode(), new.encode())), old, new)
 
 
 def with_other_digest(parts):
@@ -185,6 +194,11 @@ def forged_content(p, chunk, raw):
                            ("database-climbs", '"database":"app"', '"database":".."'),
                            ("id-climbs", '"id":"format1-small-chunks"', '"id":"../format1-small"')]:
         bad[f"forged-{kind}"] = reseal(manifest_text(p, old, new))
+    many = "every%20type"  # holds documents
+    view = with_info(p, many, lambda name, whole: b"\x02type\0\x05\0\0\0view\0" if name == b"type" else whole)
+    entry = next(line for line in p[-1][2].decode().split("\n") if line.startswith('{"collection":"%s",' % many))
+    bad["forged-view-with-documents"] = reseal(manifest_text(view, entry.split('"infoBson"')[0], entry.split('"infoBson"')[0].replace(
+        '"type":"collection"', '"type":"view"')))
     bad["forged-manifest-deep"] = reseal(manifest_text(p, '"features":[]', '"features":' + "[" * 5000 + "]" * 5000))
     deep = nested(300)
     deep = (len(deep) + 9).to_bytes(4, "little") + b"\x0a_id\0" + deep[4:]

@@ -200,6 +200,7 @@ def verify(path, secret=Secret(), extract=None, signer=None):
     for c in m["collections"]:
         if c["holds"] == "absent":
             continue
+        need(c["type"] != "view" or c["holds"] == "metadata", "a view with documents")
         place = f'{prefix}/{c["collection"]}/'
         whole = hashlib.sha256()
         for n, k in enumerate(c["chunks"]):
