@@ -108,6 +108,8 @@ static bool make_indexes(const mig_source *s, const bson_t *doc, mig_dump_meta *
   for (bool more = bson_iter_init(&it, &array); more && bson_iter_next(&it);)
     if (!mig_bson_iter_doc(&it, &spec) || !mig_bson_doc(&spec, "key", &key) || !mig_index_name(&spec, &name))
       return bad(s, "indexes", "must hold documents with key and name", err);
+    else if (mig_spec_steers(&spec))
+      return bad(s, "indexes", "hold a field that steers a command ($..., a session): no index has one", err);
   return bson_concat(m->indexes, &array) || mig_no_memory(err, "indexes");
 }
 
@@ -121,6 +123,8 @@ static bool read_all(const mig_source *s, const char *collection, mig_dump_meta 
   if (!name) return bad(s, "collectionName", "is missing, and the file's name was cut", err);
   const bool has_options = doc && mig_bson_doc(doc, "options", &options);
   if (doc && !has_options && bson_has_field(doc, "options")) return bad(s, "options", "must be a document", err);
+  if (has_options && mig_spec_steers(&options))
+    return bad(s, "options", "hold a field that steers a command ($db, a session): no collection has one", err);
   if (!doc || !mig_bson_str(doc, "type", &type) || !*type)
     type = has_options && mig_bson_arr(&options, "pipeline", &pipeline) ? "view" : "collection"; /* older dumps */
   m->type = mig_strdup(type);

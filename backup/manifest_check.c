@@ -4,9 +4,11 @@
 #include <zstd.h>
 
 #include "backup/manifest_internal.h"
+#include "backup/spec.h"
 #include "base/names.h"
 
 #define TAR_BLOCK 512u
+#define STEERS    "no option or index has a field that steers a command"
 
 static bool broken(mig_error *err, const char *member, const char *rule) {
   return mig_fail(err, MIG_E_ARCHIVE, "the manifest's entry for %s breaks a rule: %s", member ? member : "?", rule);
@@ -53,6 +55,7 @@ static bool check_indexes(const mig_collection_entry *c, mig_error *err) {
     if (strcmp(expected, bson_iter_key(&it)) != 0 || !BSON_ITER_HOLDS_DOCUMENT(&it) || !mig_bson_iter_doc(&it, &spec) ||
         !mig_bson_doc(&spec, "key", &key) || !mig_bson_str(&spec, "name", &name))
       return broken(err, c->metadata_member, "indexes are documents with key and name");
+    if (mig_spec_steers(&spec)) return broken(err, c->metadata_member, STEERS);
   }
   return true;
 }
@@ -76,6 +79,9 @@ static bool check_documents(const mig_manifest *m, const mig_collection_entry *c
 static bool check_info(const mig_collection_entry *c, mig_error *err) {
   const char *type = "collection";
   bool capped = false;
+  bson_t options;
+  mig_options_of(c->info, &options);
+  if (mig_spec_steers(&options)) return broken(err, c->metadata_member, STEERS);
   mig_bson_str(c->info, "type", &type);
   mig_bson_bool(c->info, "options.capped", &capped);
   if (strcmp(type, c->type) != 0) return broken(err, c->metadata_member, "its type is that of info");

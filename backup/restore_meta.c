@@ -85,9 +85,11 @@ bool mig_restore_drop(mig_restore *r, const char *collection, mig_error *err) {
 bool mig_restore_view(mig_restore *r, mig_restore_item *item, mig_error *err) {
   bson_t command = BSON_INITIALIZER, options;
   mig_options_of(item->entry->info, &options);
+  bson_t *sent = mig_options_to_send(&options, NULL);
   BSON_APPEND_UTF8(&command, "create", item->target);
-  bool ok = bson_concat(&command, &options) || mig_no_memory(err, "a view's definition");
+  bool ok = (sent && bson_concat(&command, sent)) || mig_no_memory(err, "a view's definition");
   ok = ok && run(r->w, &command, err);
+  bson_destroy(sent);
   bson_destroy(&command);
   return ok;
 }

@@ -63,23 +63,14 @@ bool mig_restore_drop_stages(mig_restore *r, mig_error *err) {
  * one that create is given; elsewhere only create makes the options exactly as they were (collMod writes down the level
  * and the action even if nobody named them). */
 static bool create(mig_restore *r, const mig_restore_item *item, const char *stage, mig_error *err) {
-  static const char *const never[] = {"uuid", "writeConcern", "autoIndexId", NULL};
-  static const char *const later[] = {"uuid",
-                                      "writeConcern",
-                                      "autoIndexId",
-                                      "recordPreImages",
-                                      "changeStreamPreAndPostImages",
-                                      "validator",
-                                      "validationLevel",
-                                      "validationAction",
-                                      NULL};
-  static const char *const images[] = {
-      "uuid", "writeConcern", "autoIndexId", "recordPreImages", "changeStreamPreAndPostImages", NULL};
+  static const char *const images[] = {"recordPreImages", "changeStreamPreAndPostImages", NULL};
+  static const char *const later[] = {
+      "recordPreImages", "changeStreamPreAndPostImages", "validator", "validationLevel", "validationAction", NULL};
   bson_t command = BSON_INITIALIZER, options, reply;
   mig_options_of(item->entry->info, &options);
   const bool can_modify = r->w->caps->has[MIG_CAP_COLLMOD] != MIG_NO;
   const bool keeps = mig_caps_has(r->w->caps, MIG_CAP_CREATE_VALIDATOR);
-  bson_t *first = mig_bson_without(&options, !can_modify ? never : keeps ? images : later);
+  bson_t *first = mig_options_to_send(&options, !can_modify ? NULL : keeps ? images : later);
   BSON_APPEND_UTF8(&command, "create", stage);
   bool ok = first && bson_concat(&command, first) ? mig_checkpoint(r->w, err) : mig_no_memory(err, "the options");
   if (ok) {

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/names.h"
+
 static bool is_number(const bson_iter_t *it) {
   return BSON_ITER_HOLDS_INT32(it) || BSON_ITER_HOLDS_INT64(it) || BSON_ITER_HOLDS_DOUBLE(it);
 }
@@ -148,10 +150,33 @@ bool mig_options_images_same(const bson_t *a, const bson_t *b) {
          images(a, "changeStreamPreAndPostImages.enabled") == images(b, "changeStreamPreAndPostImages.enabled");
 }
 
-/* Some servers keep the command's write concern among the options. */
+/* Fields of `create` that are no options; servers of old kept all that they were given. */
+static const char *const command_fields[] = {
+    "create",    "writeConcern",         "maxTimeMS", "comment",     "apiVersion",
+    "apiStrict", "apiDeprecationErrors", "uuid",      "autoIndexId", NULL};
+
+bson_t *mig_options_to_send(const bson_t *options, const char *const *more) {
+  bson_t *options_only = mig_bson_without(options, command_fields);
+  bson_t *out = options_only && more ? mig_bson_without(options_only, more) : options_only;
+  if (out != options_only) bson_destroy(options_only);
+  return out;
+}
+
+bool mig_spec_steers(const bson_t *spec) {
+  bson_iter_t it;
+  if (!bson_iter_init(&it, spec)) return true;
+  while (bson_iter_next(&it))
+    if (mig_name_steers_command(bson_iter_key(&it))) return true;
+  return false;
+}
+
 bool mig_options_fixed_same(const bson_t *a, const bson_t *b) {
-  static const char *const skip[] = {
-      "validator", "validationLevel", "validationAction", "recordPreImages", "changeStreamPreAndPostImages",
-      "uuid",      "writeConcern",    "autoIndexId",      "capped",          NULL};
-  return images(a, "capped") == images(b, "capped") && covered(a, b, skip) && covered(b, a, skip);
+  static const char *const elsewhere[] = {
+      "validator", "validationLevel", "validationAction", "recordPreImages", "changeStreamPreAndPostImages", "capped",
+      NULL};
+  bson_t *x = mig_options_to_send(a, elsewhere), *y = mig_options_to_send(b, elsewhere);
+  const bool same = x && y && images(a, "capped") == images(b, "capped") && covered(x, y, NULL) && covered(y, x, NULL);
+  bson_destroy(x);
+  bson_destroy(y);
+  return same;
 }

@@ -25,6 +25,12 @@ bool mig_index_in(const bson_t *indexes, const bson_t *spec); /* there is one of
 
 /* The options of a listCollections entry (a view; empty when there are none). */
 void mig_options_of(const bson_t *info, bson_t *view);
+/* What `create` is sent of them: without `more`, and without what belongs to the command, which some servers list (its
+ * name, write concern, time, comment) and which is not compared either. NULL when memory is short. */
+bson_t *mig_options_to_send(const bson_t *options, const char *const *more);
+/* Of options or an index spec from anywhere: has it a field that would steer the command elsewhere ("$db", a session)?
+ */
+bool mig_spec_steers(const bson_t *spec);
 /* Validators count as the server acts: no level means "strict", no action "error", no or an empty validator none. */
 bool mig_options_validator_same(const bson_t *a, const bson_t *b);
 /* Options that collMod sets on a collection that is there: pre-images. */

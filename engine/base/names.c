@@ -32,6 +32,15 @@ bool mig_name_reserved(const char *collection) {
          strncmp(collection, "migaside_", 9) == 0;
 }
 
+bool mig_name_steers_command(const char *key) {
+  static const char *const keys[] = {"lsid",   "txnNumber", "startTransaction", "autocommit",
+                                     "stmtId", "stmtIds",   "readConcern"};
+  if (key[0] == '$') return true;
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    if (strcmp(keys[i], key) == 0) return true;
+  return false;
+}
+
 static bool plain(unsigned char c, bool first) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
          (c == '.' && !first);

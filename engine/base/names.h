@@ -16,6 +16,8 @@ bool mig_name_database_ok(const char *db, mig_error *err);
 /* Collections that are the server's or ours and no migration may touch: system.*, migrationlogs, migrationevents,
  * migrationlocks. */
 bool mig_name_reserved(const char *collection);
+/* A field by which a driver steers a command (session, transaction, "$db" ...): never an argument of its own. */
+bool mig_name_steers_command(const char *key);
 
 char *mig_name_encode(const char *name);                    /* NULL when memory is short */
 char *mig_name_decode(const char *encoded, mig_error *err); /* refuses what mig_name_encode would not have written */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/names.h"
+
 #define WRITES "it changes more than collections of this database, which no snapshot could put back"
 #define OURS   "transactions and sessions are mig's own business"
 #define SERVER "it concerns the server, not the data: a snapshot could not undo it"
@@ -138,20 +140,8 @@ bool mig_command_removes(const bson_t *command) {
 }
 
 const char *mig_command_refused_key(const char *key) {
-  static const struct {
-    const char *key, *why;
-  } refused[] = {
-      {"lsid", OURS},
-      {"txnNumber", OURS},
-      {"startTransaction", OURS},
-      {"autocommit", OURS},
-      {"stmtId", OURS},
-      {"stmtIds", OURS},
-      {"readConcern", OURS},
-      {"writeConcern", "mig writes with the majority's acknowledgement; less could be lost without a word"},
-  };
   if (key[0] == '$') return "names with $ steer the connection or name another database";
-  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-    if (strcmp(refused[i].key, key) == 0) return refused[i].why;
-  return NULL;
+  if (strcmp(key, "writeConcern") == 0)
+    return "mig writes with the majority's acknowledgement; less could be lost without a word";
+  return mig_name_steers_command(key) ? OURS : NULL;
 }

@@ -14,6 +14,7 @@ import pytest
 from cli_support import add_users, one, snapshots, three_lines
 from conftest import RAW
 from test_snapshot_cli import fill
+from wireproxy import Rule, WireProxy
 
 NOWHERE = "mongodb://127.0.0.1:1/"
 
@@ -234,6 +235,9 @@ GOOD = bson.encode({"_id": 1, "a": "x"})
     (GOOD, '{"options":[]}', "options"),
     (GOOD, '{"indexes":[{"v":2}]}', "indexes"),
     (GOOD, '{"uuid":"xyz"}', "uuid"),
+    (GOOD, '{"options":{"$db":"admin"}}', "options"),
+    (GOOD, '{"options":{"lsid":{}}}', "options"),
+    (GOOD, '{"indexes":[{"key":{"a":1},"name":"a","$db":"admin"}]}', "indexes"),
     (GOOD, '{"type":"timeseries"}', "time series"),
     (GOOD, '{"indexes":[{"v":2,"key":{"a":1},"name":"a","partialFilterExpression":{"t":{"$date":"2026-02-31"}}}]}', "metadata.json:1"),
 ])
@@ -260,6 +264,24 @@ def test_query_operators_in_metadata_stay_operators(tmp_path):
     made = bring(p, hand(p, GOOD, '{"options":%s,"indexes":[]}' % options))
     text = subprocess.run(["tar", "xOf", made["path"], "app/c/metadata.json"], capture_output=True, check=True).stdout.decode()
     assert '"$type" : "string"' in text and '"$regex" : "^x"' in text and '"c" : { "$type" : { "$numberInt" : "2" } }' in text
+
+
+@pytest.mark.parametrize("metadata, documents", [
+    ('{"options":{%s,"viewOn":"base","pipeline":[]},"indexes":[],"type":"view"}', None),
+    ('{"options":{%s},"indexes":[{"v":2,"key":{"_id":1},"name":"_id_"}]}', GOOD)])
+def test_options_that_belong_to_a_command_are_not_sent_with_ours(project, metadata, documents):
+    """Old servers kept the name and the write concern of `create` among the options, and so do their dumps."""
+    p = project
+    stray = '"create":"elsewhere","writeConcern":{"w":0},"maxTimeMS":1,"comment":"x","apiVersion":"1"'
+    made = bring(p, hand(p, documents, metadata % stray))
+    sent = []
+    with WireProxy(p.uri, [Rule("create", None, when=lambda body: sent.append(body))]) as proxy:
+        result = p.mig("restore", made["snapshot"], "--yes", uri=proxy.uri, code=None)
+    assert sent and all(not {"maxTimeMS", "comment", "apiVersion"} & body.keys() for body in sent), sent
+    assert all(body["writeConcern"]["w"] == "majority" for body in sent)
+    assert "elsewhere" not in p.db.list_collection_names()
+    if result.code:  # a server that takes a view and makes a collection
+        assert documents is None and "view" not in [c["type"] for c in p.db.list_collections()], result
 
 
 def test_names_of_files_never_become_paths(tmp_path):

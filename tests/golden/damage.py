@@ -3,7 +3,7 @@
 
 Forged archives have all their hashes right (as an attacker would): only the rule in their name is broken.
 """
-import base64, hashlib, json, os, re, subprocess, sys
+import base64, hashlib, json, os, re, struct, subprocess, sys
 
 import read_snapshot
 
@@ -103,6 +103,12 @@ def with_info(parts, collection, change):
     return manifest_text(replace(parts, at, parts[at][2].replace(old.encode(), new.encode())), old, new)
 
 
+def with_field(whole, field):
+    """An element that is a document, with one field more."""
+    start = whole.index(b"\0") + 1
+    return whole[:start] + read_snapshot.pack([whole[start + 4:-1], field])
+
+
 def with_other_digest(parts):
     """The digest wrong, both sums right."""
     before, read_snapshot.digest = read_snapshot.digest, lambda manifest: "0123456789abcdef" * 4
@@ -199,6 +205,10 @@ def forged_content(p, chunk, raw):
     entry = next(line for line in p[-1][2].decode().split("\n") if line.startswith('{"collection":"%s",' % many))
     bad["forged-view-with-documents"] = reseal(manifest_text(view, entry.split('"infoBson"')[0], entry.split('"infoBson"')[0].replace(
         '"type":"collection"', '"type":"view"')))
+    for field, value in {"$db": "admin", "lsid": "x"}.items():
+        text = b"\x02" + field.encode() + b"\0" + struct.pack("<i", len(value) + 1) + value.encode() + b"\0"
+        bad[f"forged-option-{field.strip('$')}"] = reseal(with_info(p, many, lambda name, whole: with_field(
+            whole, text) if name == b"options" else whole))
     bad["forged-manifest-deep"] = reseal(manifest_text(p, '"features":[]', '"features":' + "[" * 5000 + "]" * 5000))
     deep = nested(300)
     deep = (len(deep) + 9).to_bytes(4, "little") + b"\x0a_id\0" + deep[4:]

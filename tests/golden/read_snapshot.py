@@ -146,6 +146,11 @@ def digest(manifest):
     return sha(("mig-digest 1\n" + "".join(line for _, line in sorted(lines))).encode())
 
 
+def steers(spec):
+    return any(name[:1] == b"$" or name in (b"lsid", b"txnNumber", b"startTransaction", b"autocommit", b"stmtId", b"stmtIds", b"readConcern")
+               for _, name, _, _ in elements(spec))
+
+
 def members(path, data):
     """[(name, offset, size)]; by Python's own tar reader, strictly."""
     out, end = [], 0
@@ -201,6 +206,9 @@ def verify(path, secret=Secret(), extract=None, signer=None):
         if c["holds"] == "absent":
             continue
         need(c["type"] != "view" or c["holds"] == "metadata", "a view with documents")
+        specs = [value for _, name, _, value in elements(base64.b64decode(c["infoBson"])) if name == b"options"]
+        specs += [value for _, _, _, value in elements(base64.b64decode(c["indexesBson"]))]
+        need(not any(map(steers, specs)), "an option or index steers a command")
         place = f'{prefix}/{c["collection"]}/'
         whole = hashlib.sha256()
         for n, k in enumerate(c["chunks"]):
