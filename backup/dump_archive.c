@@ -145,6 +145,19 @@ static size_t find(const mig_dump *d, const bson_t *header) {
   return d->count;
 }
 
+/* Of this database, every block is of a collection in the prelude, but for users, roles and the like. What --only
+ * leaves out may be anything. */
+static bool check_header(const mig_dump *d, const bson_t *header, size_t number, mig_error *err) {
+  const char *db = NULL, *name = NULL;
+  if (!mig_bson_str(header, "db", &db) || !mig_bson_str(header, "collection", &name))
+    return bad(d, "a block does not say which collection it is of", err);
+  if (number < d->count || d->only_some || strcmp(db, d->database) != 0 || mig_dump_leaves_out(name)) return true;
+  char *why = mig_strdup_printf("it holds documents of %s.%s, which its prelude does not name", db, name);
+  bad(d, why ? why : "it holds a collection that its prelude does not name", err);
+  mig_free(why);
+  return false;
+}
+
 static bool end_collection(mig_dump *d, size_t number, const bson_t *header, mig_error *err) {
   int64_t crc = 0;
   bool ends = false;
@@ -167,6 +180,7 @@ static bool scan_block(mig_dump *d, mig_dump_stream *s, size_t number, mig_dump_
     if (number == d->count) continue;
     mig_dump_collection *c = &d->collections[number];
     if (c->finished) return bad(d, "a collection goes on behind its end", err);
+    if (!c->has_data) return bad(d, "it holds documents of a view", err);
     c->crc = crc64(c->crc, bson_get_data(&doc), doc.len);
     place.bytes = doc.len;
     if (!visit(arg, &place, c->natural, &doc, err)) return false;
@@ -185,7 +199,8 @@ bool mig_dump_scan_archive(mig_dump *d, mig_dump_visit visit, void *arg, mig_err
   while (ok && (next = mig_dump_stream_next(&s, true, &header, &offset, err)) == MIG_DUMP_DOC) {
     const size_t number = find(d, &header);
     mig_progress(d->w->observer, "read the dump", offset, d->bytes);
-    ok = end_collection(d, number, &header, err) && scan_block(d, &s, number, visit, arg, err);
+    ok = check_header(d, &header, number, err) && end_collection(d, number, &header, err) &&
+         scan_block(d, &s, number, visit, arg, err);
   }
   if (ok && next == MIG_DUMP_MARK) ok = bad(d, "a block without a header", err);
   ok = ok && next != MIG_DUMP_ERROR;

@@ -74,6 +74,26 @@ static bool find_data(mig_dump *d, mig_dump_collection *c, const char *folder, c
   return ok;
 }
 
+/* mongodump writes a .bson for each collection, an empty one, too, and none for a view. A folder without may be an
+ * export of ours, of a snapshot that holds no more: that is told, and then known of the snapshot. */
+static bool check_data(const mig_dump *d, mig_dump_collection *c, const char *folder, mig_error *err) {
+  if (strcmp(c->meta.type, "view") != 0) {
+    if (!c->has_data)
+      mig_say(
+          d->w->observer, MIG_WARNING,
+          "%s: %s.%s has no .bson (mongodump writes one for an empty collection, too): its documents are not in the "
+          "dump, and the snapshot will hold only its options and indexes",
+          folder, d->database, c->name);
+    return true;
+  }
+  const bool holds = c->end > c->at;
+  c->has_data = false;
+  if (!holds) return true;
+  mig_fail(err, MIG_E_INPUT, "the dump of %s.%s in %s cannot be", d->database, c->name, folder);
+  mig_why(err, "its metadata.json says that it is a view, but its .bson holds documents");
+  return mig_hint(err, "correct \"type\" (or options.pipeline) in the metadata.json, or remove the .bson");
+}
+
 /* One collection, by its metadata, or by its .bson where it has none. */
 static bool add_collection(mig_dump *d, const mig_dump_open_options *o, const char *folder, const char *file,
                            size_t stem_size, bool is_metadata, const char *gz, mig_error *err) {
@@ -91,7 +111,7 @@ static bool add_collection(mig_dump *d, const mig_dump_open_options *o, const ch
     c->meta = meta;
     meta = (mig_dump_meta){0};
     mig_bson_bool(c->meta.info, "options.capped", &c->natural);
-    ok = strcmp(c->meta.type, "view") == 0 || find_data(d, c, folder, file, stem_size, data, err);
+    ok = find_data(d, c, folder, file, stem_size, data, err) && check_data(d, c, folder, err);
   }
   mig_dump_meta_clear(&meta);
   mig_buf_free(&json);

@@ -9,11 +9,15 @@
 #include "base/fs.h"
 #include "base/names.h"
 
+bool mig_dump_leaves_out(const char *name) {
+  return mig_snapshot_leaves_out(name) || name[0] == '$';
+}
+
 static bool wanted(const mig_dump *d, const mig_dump_open_options *o, const char *name) {
   for (const char *const *n = o->only; n && *n; n++)
     if (strcmp(*n, name) == 0) return true;
   if (o->only) return false;
-  if (!mig_snapshot_leaves_out(name) && name[0] != '$') return true;
+  if (!mig_dump_leaves_out(name)) return true;
   mig_say(d->w->observer, MIG_INFO, "%s.%s is left out: snapshots do not hold it", d->database, name);
   return false;
 }
@@ -82,6 +86,7 @@ bool mig_dump_open(mig_work *w, const mig_dump_open_options *o, mig_dump **out, 
   if (!d) return mig_no_memory(err, "dump");
   d->w = w;
   d->fd = d->open_fd = -1;
+  d->only_some = o->only != NULL;
   d->path = mig_strdup(o->path);
   d->spool_folder = mig_strdup(o->spool_folder);
   bool ok = (d->path && d->spool_folder) || mig_no_memory(err, "path");

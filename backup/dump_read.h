@@ -4,11 +4,10 @@
  *     open --> collections --> scan (every document's place) --> read (one document at its place)* --> close
  *
  * open() finds the collections of one database and their metadata. scan() goes over everything once and checks it:
- * lengths, that nothing ends in the middle, the check sums of an archive, that no collection of it is unfinished.
- * What is compressed, or comes by a pipe, is copied to an unnamed file in the spool folder first.
- * Trust: none. Names in a dump never become paths (files are opened by the names that the folder lists).
- * Errors: MIG_E_INPUT names file and place; MIG_E_USAGE when it holds several databases; MIG_E_UNSUPPORTED: time
- * series.
+ * lengths, that nothing ends in the middle, the check sums of an archive, that no collection of it is unfinished or
+ * unnamed. What is compressed, or comes by a pipe, is copied to an unnamed file in the spool folder first. Trust: none.
+ * Names in a dump never become paths (files are opened by the names that the folder lists). Errors: MIG_E_INPUT names
+ * file and place; MIG_E_USAGE when it holds several databases; MIG_E_UNSUPPORTED: time series.
  */
 #ifndef MIG_BACKUP_DUMP_READ_H
 #define MIG_BACKUP_DUMP_READ_H
@@ -35,6 +34,7 @@ typedef struct mig_dump {
   mig_dump_collection *collections;
   size_t count;
   bool is_archive;
+  bool only_some;         /* collections were named */
   int fd;                 /* the archive, or the spool; -1 */
   uint64_t bytes, blocks; /* of the archive; where its first block begins */
   int open_fd;            /* of the collection read last; -1 */
@@ -60,6 +60,8 @@ bool mig_dump_read(mig_dump *d, const mig_dump_place *place, mig_buf *out, mig_e
 /* The collection's slot; NULL and no error (code MIG_OK) when it is not wanted. */
 bool mig_dump_add(mig_dump *d, const mig_dump_open_options *o, const char *name, mig_dump_collection **out,
                   mig_error *err);
+/* The server's own collections, and what a snapshot leaves out. */
+bool mig_dump_leaves_out(const char *name);
 /* Makes the choice known; *right: this is the database that was asked for, or the first. */
 bool mig_dump_choose(mig_dump *d, const mig_dump_open_options *o, const char *const *databases, size_t count,
                      mig_error *err);

@@ -239,6 +239,8 @@ GOOD = bson.encode({"_id": 1, "a": "x"})
     (GOOD, '{"options":{"lsid":{}}}', "options"),
     (GOOD, '{"indexes":[{"key":{"a":1},"name":"a","$db":"admin"}]}', "indexes"),
     (GOOD, '{"type":"timeseries"}', "time series"),
+    (GOOD, '{"type":"view","options":{"viewOn":"x","pipeline":[]}}', "view"),
+    (GOOD, '{"options":{"viewOn":"x","pipeline":[]}}', "view"),
     (GOOD, '{"indexes":[{"v":2,"key":{"a":1},"name":"a","partialFilterExpression":{"t":{"$date":"2026-02-31"}}}]}', "metadata.json:1"),
 ])
 def test_a_damaged_dump_is_refused_and_leaves_nothing(tmp_path, documents, metadata, word):
@@ -298,7 +300,11 @@ def test_collections_without_metadata_and_without_data(tmp_path):
     p = Offline(tmp_path)
     hand(p, GOOD, None, "bare")
     hand(p, None, "{}", "empty")
-    made = bring(p, hand(p, b"", "{}", "none"))
+    hand(p, b"", '{"type":"view","options":{"viewOn":"x","pipeline":[]}}', "seen")
+    result = p.mig("snapshot", "import", "--json", hand(p, b"", "{}", "none"), uri=NOWHERE)
+    made = one(result, "snapshot")
+    warned = [line for line in result.err.splitlines() if "no .bson" in line]
+    assert len(warned) == 1 and "app.empty" in warned[0] and "documents are not in the dump" in warned[0]
     shown = {line["collection"]: line for line in p.mig("snapshot", "show", made["snapshot"], "--json").lines if "collection" in line}
     assert (shown["bare"]["documents"], shown["bare"]["holds"], shown["bare"]["indexes"]) == (1, "documents", 1)
     assert shown["empty"]["holds"] == "metadata" and (shown["none"]["holds"], shown["none"]["documents"]) == ("documents", 0)
@@ -340,7 +346,26 @@ def test_an_archive_by_hand_is_taken(tmp_path):
     assert bring(p, "a")["documents"] == 2
 
 
+ENDS = {"EOF": True, "CRC": 0}
+VIEW = {"db": "app", "collection": "c", "metadata": '{"type":"view"}', "size": 0, "type": "view"}
+
+
+def test_only_what_is_no_collection_of_ours_may_be_missing_in_the_prelude(tmp_path):
+    """Users and roles have no metadata, so mongodump does not name them there; and of other databases nobody asks."""
+    p = Offline(tmp_path)
+    blocks = [({}, GOOD), (finish(GOOD), b"")]
+    for header in ({"collection": "$admin.system.users"}, {"collection": "system.roles"}, {"db": "", "collection": "oplog"}, {"db": "other"}):
+        (tmp_path / "a").write_bytes(archive([*blocks, (header, GOOD), ({**header, **finish(GOOD)}, b"")]))
+        assert bring(p, "a")["documents"] == 1
+    (tmp_path / "a").write_bytes(archive([*blocks, ({"collection": "d"}, GOOD), ({"collection": "d", **finish(GOOD)}, b"")]))
+    assert bring(p, "a", "--only", "c")["documents"] == 1
+
+
 @pytest.mark.parametrize("content, word", [
+    (archive([({}, GOOD), (finish(GOOD), b""), ({"collection": "d"}, GOOD), ({"collection": "d", **finish(GOOD)}, b"")]), "app.d"),
+    (archive([({}, GOOD), (finish(GOOD), b""), ({"collection": "d", **ENDS}, b"")]), "app.d"),
+    (archive([({}, GOOD), (finish(GOOD), b"")], [VIEW]), "view"),
+    (archive([({"collection": None}, GOOD)]), "which collection"),
     (b"", "begin"),
     (b"not an archive at all", "begin"),
     (gzip.compress(b"not an archive"), "begin"),
