@@ -5,6 +5,12 @@
 #include "backup/restore_ranges.h"
 #include "base/crash.h"
 
+bool mig_restore_taken(const char *database, const char *collection, mig_error *err) {
+  mig_fail(err, MIG_E_FAILED, "%s.%s is there already", database, collection);
+  mig_why(err, "--as puts a collection beside the others and overwrites none");
+  return mig_hint(err, "choose another name, or add --replace to bring that collection to the snapshot's state");
+}
+
 static mig_bring choose(const mig_restore *r, const mig_restore_item *item) {
   const mig_collection_entry *e = item->entry;
   const mig_compare_result *d = &item->documents;
@@ -54,6 +60,8 @@ static bool diff_all(mig_restore *r, size_t *differs, mig_error *err) {
     mig_restore_item *item = &r->items[i];
     if (r->round > 0 && item->bring == MIG_BRING_NOTHING) continue; /* found the same, and not written since */
     if (!mig_checkpoint(r->w, err) || !mig_restore_diff(r, item, item->target, r->displaced, err)) return false;
+    if (r->round == 0 && r->options->beside && item->live)
+      return mig_restore_taken(mig_restore_database(r), item->target, err);
     item->bring = choose(r, item);
     if (item->bring != MIG_BRING_DELTA) mig_segments_forget(item); /* nobody writes by them */
     if (r->round == 0) fill_row(item);
@@ -89,6 +97,13 @@ static bool drop_or_view(mig_restore *r, mig_restore_item *item, mig_error *err)
   return (item->bring == MIG_BRING_DROP || mig_restore_view(r, item, err)) && mig_restore_settle_aside(r, item, err);
 }
 
+/* Others have made a collection of that name meanwhile. Theirs is as they left it, and what was put beside before it
+ * was nobody's: so nothing waits to be finished, which would overwrite it. */
+static bool give_way(mig_restore *r, const mig_restore_item *item, mig_error *err) {
+  r->report->began = false;
+  return mig_restore_taken(mig_db_name(r->w->db), item->target, err);
+}
+
 static bool apply_all(mig_restore *r, mig_error *err) {
   for (size_t i = 0; i < r->count; i++) {
     mig_restore_item *item = &r->items[i];
@@ -110,6 +125,7 @@ static bool apply_all(mig_restore *r, mig_error *err) {
       ok = mig_restore_swap(r, item, err);
       break;
     }
+    if (!ok && r->options->beside && err->server_code == MIG_NAMESPACE_EXISTS) return give_way(r, item, err);
     if (!ok) return mig_fail_at(err, "restore %s.%s", mig_db_name(r->w->db), item->target);
   }
   return true;

@@ -51,6 +51,7 @@ typedef struct mig_restore_options {
   const char *const *only;  /* collection names (mig_manifest_named), NULL-terminated; NULL: all */
   const mig_restore_as *as; /* just these, under their new names; then `only` is NULL */
   size_t as_count;
+  bool beside;                /* `as` names are new: one that others have made meanwhile is an error, not overwritten */
   bool no_indexes;            /* leaves indexes as they are; a collection that is missing gets none but its own */
   bool dry_run;               /* compare and count only */
   mig_store *displaced_store; /* NULL: displaced documents are not kept */
@@ -87,6 +88,8 @@ typedef struct mig_restore_report {
 bool mig_restore_check(const mig_archive *archive, const mig_restore_options *options, mig_error *err);
 bool mig_restore_run(mig_work *w, mig_archive *archive, const mig_restore_options *options, mig_restore_report *out,
                      mig_error *err);
+/* The error of `beside`. */
+bool mig_restore_taken(const char *database, const char *collection, mig_error *err);
 void mig_restore_report_clear(mig_restore_report *r);
 
 /* For a step that drops a collection which the snapshot of its run holds: it is renamed, so that nobody writes to it

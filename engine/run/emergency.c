@@ -93,6 +93,7 @@ static mig_restore_options restore_options(const mig_engine *e, const mig_emerge
                                .only = o->only,
                                .as = o->as,
                                .as_count = o->as_count,
+                               .beside = o->as_count && !o->replace,
                                .no_indexes = o->no_indexes,
                                .dry_run = o->dry_run,
                                .listener = o->listener,
@@ -148,9 +149,7 @@ static bool check_beside(mig_engine *e, const mig_emergency_options *o, mig_erro
     bson_destroy(&info);
     if (!ok) return false;
     if (!found) continue;
-    mig_fail(err, MIG_E_FAILED, "%s.%s is there already", mig_db_name(e->db), as->to);
-    mig_why(err, "--as puts a collection beside the others and overwrites none");
-    return mig_hint(err, "choose another name, or add --replace to bring that collection to the snapshot's state");
+    return mig_restore_taken(mig_db_name(e->db), as->to, err);
   }
   return true;
 }

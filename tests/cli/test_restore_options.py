@@ -8,6 +8,7 @@ import pytest
 
 from cli_support import add_users, free, one, ours_aside, picture, snapshots, three_lines
 from conftest import RAW
+from wireproxy import Rule, WireProxy, call_first
 
 
 def create(p, *args):
@@ -107,6 +108,26 @@ def test_as_replaces_only_when_told_and_keeps_what_was_there(kept):
     assert raw(kept, "beside") == kept.users
     kept.mig("restore", safety, "--yes")
     assert raw(kept, "beside") == there
+
+
+@pytest.mark.parametrize("when", [lambda body: "mig.restore" in str(body.get("updates")), lambda body: str(body.get("to")).endswith(".u2")],
+                         ids=["before the first look", "before the rename"])
+def test_as_overwrites_nothing_that_others_make_meanwhile(kept, when):
+    p = kept
+    theirs = [{"_id": i, "theirs": True} for i in range(1000, 1005)]
+    before = picture(p)
+    rule = Rule(None, call_first(lambda _: p.db.u2.insert_many(theirs)), when=when)
+    with WireProxy(p.uri, [rule]) as proxy:
+        result = p.mig("restore", p.id, "--as", "users=u2", "--yes", uri=proxy.uri, code=1)
+    assert rule.seen
+    three_lines(result, ".u2 is there already", "--replace")
+    assert list(p.db.u2.find()) == theirs
+    assert set(ours_aside(p)) == {"users", "orders", "with.dot", "u2"} and free(p)
+    assert all(picture(p)[name] == before[name] for name in ("users", "orders", "with.dot"))
+    p.mig("recover")  # nothing waits that would overwrite it now
+    assert list(p.db.u2.find()) == theirs
+    p.mig("restore", p.id, "--as", "users=u2", "--replace", "--yes")
+    assert raw(p, "u2") == p.users
 
 
 def test_as_of_an_applied_migrations_snapshot_leaves_the_ledger_alone(project):
