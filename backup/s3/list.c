@@ -49,6 +49,13 @@ static bool same(char *const *a, char *const *b) {
   return true;
 }
 
+/* A page that says there is more must say where: without a marker the next page would be the first one again. */
+static bool leads_on(const page *p, char *const *markers) {
+  bool any = false;
+  for (size_t i = 0; i < MIG_S3_PARAMS; i++) any = any || (p->next[i] && *p->next[i]);
+  return any && !same(p->next, markers);
+}
+
 static bool one_page(mig_s3 *s, page *p, char *const *markers, mig_error *err) {
   mig_s3_listing *l = p->l;
   mig_s3_answer a = {.body = MIG_BUF(MIG_S3_TEXT_BYTES)};
@@ -62,7 +69,7 @@ static bool one_page(mig_s3 *s, page *p, char *const *markers, mig_error *err) {
     l->url_encoded =
         mig_s3_xml_text(&a.body, "", "EncodingType", encoding, sizeof encoding) && strcmp(encoding, "url") == 0;
     ok = mig_s3_xml(&a.body, on_element, p, err) || mig_fail_at(err, "%s s3://%s", l->what, mig_s3_bucket(s));
-    if (ok && (!decode_markers(p) || (p->more && same(p->next, markers)))) ok = mig_s3_refused(s, &r, &a, err);
+    if (ok && (!decode_markers(p) || (p->more && !leads_on(p, markers)))) ok = mig_s3_refused(s, &r, &a, err);
   } else if (ok && !(l->tolerated && l->tolerated(&a))) {
     ok = mig_s3_refused(s, &r, &a, err);
   }
@@ -76,7 +83,14 @@ bool mig_s3_pages(mig_s3 *s, mig_s3_listing *l, mig_error *err) {
   char *markers[MIG_S3_PARAMS] = {0};
   page p = {.l = l};
   bool ok = true;
+  size_t pages = 0;
   do {
+    if (pages++ == MIG_S3_PAGES) {
+      mig_fail(err, MIG_E_STORE, "%s s3://%s", l->what, mig_s3_bucket(s));
+      mig_why(err, "the list has more than %u pages", MIG_S3_PAGES);
+      ok = mig_hint(err, "give the snapshots a prefix of their own");
+      break;
+    }
     for (size_t i = 0; i < MIG_S3_PARAMS; i++) {
       mig_free(markers[i]);
       markers[i] = p.next[i];

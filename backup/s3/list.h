@@ -5,7 +5,8 @@
  *
  * Parameters are given in the order of their names, as signatures want them. One with `next` is a marker: left out on
  * the first page, afterwards the text of the answer's element of that name.
- * Trust: the server says whether there is more; one that names the same place twice is not believed.
+ * Trust: the server says whether there is more; one that names the same place twice, or none, is not believed, nor one
+ * that never ends.
  */
 #ifndef MIG_BACKUP_S3_LIST_H
 #define MIG_BACKUP_S3_LIST_H
@@ -14,6 +15,7 @@
 #include "backup/s3/reply.h"
 
 #define MIG_S3_PARAMS 8
+#define MIG_S3_PAGES  2000u /* of a thousand keys each, as they are asked for */
 
 typedef struct mig_s3_param {
   const char *name, *value, *next;

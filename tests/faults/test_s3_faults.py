@@ -314,6 +314,21 @@ def test_hostile_list_is_refused(case, proxied):
     three_lines(p.mig("snapshot", "list", code=1, timeout=30), "s3://")
 
 
+@pytest.mark.parametrize("marker", [pytest.param("<NextContinuationToken>{}</NextContinuationToken>", marks=pytest.mark.long, id="ever new ones"),
+                                    pytest.param("", id="none from the second page on")])
+def test_list_that_never_ends_is_refused(marker, proxied):
+    p = proxied
+    pages = []
+
+    def act(handler, body):
+        pages.append(handler.path)
+        more = (marker or "<NextContinuationToken>{}</NextContinuationToken>" * (len(pages) % 2)).format(len(pages))
+        handler.reply(200, [("Content-Type", "application/xml")], page("<IsTruncated>true</IsTruncated>", more).encode())
+    p.proxy.faults.append(Fault(act, method="GET", query="list-type=2", times=None))
+    three_lines(p.mig("snapshot", "list", code=1, timeout=170), "s3://")
+    assert len(pages) == (2000 if marker else 2)
+
+
 @pytest.mark.parametrize("encoded", [True, False])
 def test_keys_are_decoded_only_where_the_server_says_that_it_encodes(encoded, proxied):
     p = proxied
