@@ -152,7 +152,7 @@ bool mig_dump_write(mig_work *w, mig_archive *archive, const char *const *only, 
   bool ok = check_only(m, only, err) && mig_archive_verify(archive, w->observer, err) && begin(&x, folder, err);
   for (size_t i = 0; ok && i < m->collection_count; i++)
     if (wanted(m, only, &m->collections[i])) ok = write_collection(&x, &m->collections[i], err);
-  ok = ok && mig_fs_sync_folder_of(x.inside, err) && mig_fs_publish(x.root, folder, err);
+  ok = ok && mig_fs_sync_folder(x.inside, err) && mig_fs_publish(x.root, folder, err); /* which syncs x.root */
   if (!ok) remove_partial(&x);
   mig_free(x.inside);
   mig_free(x.root);

@@ -84,6 +84,13 @@ void mig_fs_wipe(mig_buf *secret) {
   mig_buf_free(secret);
 }
 
+bool mig_fs_sync_folder(const char *folder, mig_error *err) {
+  const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool ok = (fd >= 0 && fsync(fd) == 0) || mig_fail_errno(err, "cannot sync the folder %s", folder);
+  if (fd >= 0) close(fd);
+  return ok;
+}
+
 bool mig_fs_sync_folder_of(const char *path, mig_error *err) {
   char *folder = mig_strdup(path);
   if (!folder) return mig_no_memory(err, "path");
@@ -92,10 +99,7 @@ bool mig_fs_sync_folder_of(const char *path, mig_error *err) {
     slash[1] = 0;
   else if (slash)
     *slash = 0;
-  int fd = open(slash ? folder : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  bool ok = fd >= 0 && fsync(fd) == 0;
-  if (!ok) mig_fail_errno(err, "cannot sync the folder of %s", path);
-  if (fd >= 0) close(fd);
+  const bool ok = mig_fs_sync_folder(slash ? folder : ".", err);
   mig_free(folder);
   return ok;
 }

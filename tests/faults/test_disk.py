@@ -159,3 +159,15 @@ def test_a_snapshot_swapped_between_its_making_and_the_restore_is_not_restored(p
         path.write_bytes(data)
     p.mig("recover")
     assert p.db.users.count_documents({}) == 50
+
+
+def test_the_folder_of_an_exports_files_is_synced_before_it_gets_its_name(project, tmp_path):
+    p = project
+    p.db.users.insert_one({"_id": 1})
+    kept = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    p.mig("snapshot", "export", kept, "out", **disk(p.folder, "0:5", tmp_path / "log"))
+    calls = [line.split(" ", 2)[1:] for line in (tmp_path / "log").read_text().splitlines()]
+    synced = [path for call, path in calls if call == "fsync"]
+    of_files = [i for i, path in enumerate(synced) if path.endswith((".bson", ".json"))]
+    of_folder = [i for i, path in enumerate(synced) if path.endswith(f".partial/{p.name}")]
+    assert of_files and of_folder and max(of_files) < of_folder[-1] < len(synced) - 1, calls
