@@ -85,8 +85,8 @@ static bool check_info(const mig_collection_entry *c, mig_error *err) {
   mig_bson_str(c->info, "type", &type);
   mig_bson_bool(c->info, "options.capped", &capped);
   if (strcmp(type, c->type) != 0) return broken(err, c->metadata_member, "its type is that of info");
-  /* a restore would make the view alone, and lose them */
-  if (strcmp(type, "view") == 0 && c->holds == MIG_HOLDS_DOCUMENTS)
+  /* a restore would make the view alone, and lose them; a displaced archive says "documents" and has none */
+  if (strcmp(type, "view") == 0 && (c->documents || c->chunk_count))
     return broken(err, c->metadata_member, "a view holds no documents");
   if (capped != c->natural_order) return broken(err, c->metadata_member, "its order is natural if it is capped");
   return true;
