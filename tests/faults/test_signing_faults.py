@@ -57,7 +57,7 @@ def test_recover_with_a_key_that_is_lost_writes_nothing_and_without_the_setting_
     assert p.mig("up", code=None, MIG_CRASH_AT="step_end:2").code == KILLED
     torn, ledger = p.digest(), p.ledger("0001_x")
     assert torn != before
-    three_lines(p.plain("recover", "--sign-key", "nothere", code=2), "nothere")
+    three_lines(p.plain("recover", "--sign-key", "nothere", code=7), "0001_x", "nothere")
     assert p.digest() == torn and p.ledger("0001_x") == ledger
     p.plain("recover")
     assert p.digest() == before and p.status("0001_x") == "failed"
