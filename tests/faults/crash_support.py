@@ -127,10 +127,10 @@ def run(p, *command, **env):
     return done.code, done
 
 
-def trace(p, command, at):
+def trace(p, command, at, uri=None):
     """The points that a run without a crash passes, in order; and that run's result."""
     at.unlink(missing_ok=True)
-    result = p.mig(*command, code=None, MIG_CRASH_TRACE=at)
+    result = p.mig(*command, code=None, uri=uri, MIG_CRASH_TRACE=at)
     return at.read_text().split() if at.exists() else [], result
 
 
