@@ -4,6 +4,7 @@
 
 #include "backup/restore_parts.h"
 #include "backup/snapshot_plan.h"
+#include "base/names.h"
 
 typedef struct diff {
   mig_restore r;
@@ -58,7 +59,7 @@ bool mig_diff_beyond(mig_work *w, const mig_archive *archive, char ***names, siz
   if (ok && !(*names = mig_alloc((d.beyond_count + 1) * sizeof **names)))
     ok = mig_no_memory(err, "the list of collections");
   for (size_t i = 0; i < d.beyond_count; i++) {
-    if (ok)
+    if (ok && strcmp(d.beyond[i].name, MIG_LEDGER) != 0) /* the ledger follows a restore in its own way */
       (*names)[(*count)++] = d.beyond[i].name;
     else
       mig_free(d.beyond[i].name);
