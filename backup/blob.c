@@ -9,6 +9,7 @@
 
 #include "backup/blob_internal.h"
 #include "backup/s3.h"
+#include "base/fs.h"
 
 typedef struct file_blob {
   mig_blob base;
@@ -34,14 +35,11 @@ static bool file_read(const mig_blob *b, const char *member, uint64_t offset, vo
   return mig_read_at(((const file_blob *)b)->fd, b->path, member, offset, data, size, err);
 }
 
-/* A write changes the times, and nothing sets the second of them back. */
 static bool file_look(const mig_blob *b, mig_blob_state *now, mig_error *err) {
   struct stat st;
   if (fstat(((const file_blob *)b)->fd, &st) != 0) return mig_fail_errno(err, "cannot read %s", b->path);
   now->bytes = (uint64_t)st.st_size;
-  snprintf(now->version, sizeof now->version, "%llu %llu %lld.%09ld %lld.%09ld", (unsigned long long)st.st_dev,
-           (unsigned long long)st.st_ino, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-           (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+  mig_fs_version(&st, now->version, sizeof now->version);
   return true;
 }
 

@@ -110,24 +110,10 @@ bool mig_restore_settle_aside(mig_restore *r, const mig_restore_item *item, mig_
   return (all || save(r, item, aside, err)) && mig_checkpoint(r->w, err) && mig_restore_drop(r, aside, err);
 }
 
-static bool next_stray(mig_restore *r, char **name, mig_error *err) {
-  mig_cursor *c = NULL;
-  const bson_t *doc = NULL;
-  const char *found = NULL;
-  mig_next next = MIG_NEXT_ERROR;
-  *name = NULL;
-  if (!mig_db_collections(r->w->db, NULL, &c, err)) return false;
-  while (!*name && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC)
-    if (mig_bson_str(doc, "name", &found) && strncmp(found, ASIDE_PREFIX, strlen(ASIDE_PREFIX)) == 0)
-      *name = mig_strdup(found);
-  mig_cursor_close(c);
-  return next != MIG_NEXT_ERROR;
-}
-
 bool mig_restore_settle_strays(mig_restore *r, mig_error *err) {
   char *name = NULL;
   bool ok = true;
-  while (ok && (ok = next_stray(r, &name, err)) && name) {
+  while (ok && (ok = mig_restore_next_left(r, ASIDE_PREFIX, NULL, &name, err)) && name) {
     mig_say(r->w->observer, MIG_WARNING, "%s.%s: what a killed restore of another snapshot had taken away is saved",
             mig_db_name(r->w->db), name);
     mig_restore_collection row = {0};

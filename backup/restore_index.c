@@ -98,15 +98,9 @@ static bson_t *spec_to_send(const bson_t *listed, bool collated) {
 }
 
 static bool is_collated(mig_work *w, const char *collection, bool *collated, mig_error *err) {
-  bson_t info;
-  bson_iter_t it;
-  bool there = false;
   *collated = false;
   if (!mig_caps_has(w->caps, MIG_CAP_COLLATION)) return true; /* it may list one, and refuse another */
-  const bool ok = mig_db_collection_info(w->db, collection, &info, &there, err);
-  *collated = ok && there && mig_bson_find(&info, "options.collation", &it);
-  bson_destroy(&info);
-  return ok;
+  return mig_db_has_option(w->db, collection, "options.collation", collated, err);
 }
 
 /* An array of what is recorded and not there, as it is sent. */

@@ -82,6 +82,22 @@ bool mig_restore_drop(mig_restore *r, const char *collection, mig_error *err) {
   return ok;
 }
 
+bool mig_restore_next_left(mig_restore *r, const char *prefix, bool (*stays)(const mig_restore *, const char *),
+                           char **name, mig_error *err) {
+  mig_cursor *c = NULL;
+  const bson_t *doc = NULL;
+  const char *found = NULL;
+  mig_next next = MIG_NEXT_ERROR;
+  *name = NULL;
+  if (!mig_db_collections(r->w->db, NULL, &c, err)) return false;
+  bool ok = true;
+  while (ok && !*name && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC)
+    if (mig_bson_str(doc, "name", &found) && strncmp(found, prefix, strlen(prefix)) == 0 && !(stays && stays(r, found)))
+      ok = (*name = mig_strdup(found)) || mig_no_memory(err, "name of a collection");
+  mig_cursor_close(c);
+  return ok && next != MIG_NEXT_ERROR;
+}
+
 bool mig_restore_view(mig_restore *r, mig_restore_item *item, mig_error *err) {
   bson_t command = BSON_INITIALIZER, options;
   mig_options_of(item->entry->info, &options);

@@ -139,6 +139,10 @@ bool mig_restore_delta(mig_restore *r, mig_restore_item *item, mig_error *err);
 bool mig_restore_swap(mig_restore *r, mig_restore_item *item, mig_error *err);
 bool mig_restore_view(mig_restore *r, mig_restore_item *item, mig_error *err);
 bool mig_restore_drop(mig_restore *r, const char *collection, mig_error *err); /* fine when it is not there */
+/* The first collection whose name begins with the prefix and that does not stay (NULL: none stays); *name NULL: there
+ * is none any more. Free it with mig_free. */
+bool mig_restore_next_left(mig_restore *r, const char *prefix, bool (*stays)(const mig_restore *, const char *),
+                           char **name, mig_error *err);
 /* Left by a restore of this archive that was killed, but for those that a swap of this round can go on with. */
 bool mig_restore_drop_stages(mig_restore *r, mig_error *err);
 bool mig_restore_rename(mig_restore *r, const char *from, const char *to, bool drop_target, mig_error *err);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "backup/restore_parts.h"
+#include "backup/snapshot_plan.h"
 #include "base/names.h"
 
 /* Where an entry goes; NULL: it was not asked for. */
@@ -65,7 +66,7 @@ static bool check_types(const mig_manifest *m, const mig_restore_options *o, mig
 static bool check_names(const mig_manifest *m, const mig_restore_options *o, mig_error *err) {
   for (size_t i = 0; i < m->collection_count; i++) {
     const char *target = target_of(m, o, &m->collections[i]);
-    if (!target || !mig_name_reserved(target) || strcmp(target, MIG_LEDGER) == 0) continue;
+    if (!target || !mig_snapshot_leaves_out(target)) continue;
     mig_fail(err, MIG_E_USAGE, "%s.%s is not for restores: it is ours or the server's", m->database, target);
     mig_why(err, "lease and journal of the restore itself may stand in it");
     return mig_hint(err, "name the other collections with --only; --as puts it beside, under another name");

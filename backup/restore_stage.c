@@ -33,26 +33,12 @@ static bool is_needed(const mig_restore *r, const char *stage) {
   return false;
 }
 
-static bool next_stage(mig_restore *r, const char *prefix, char **name, mig_error *err) {
-  mig_cursor *c = NULL;
-  const bson_t *doc = NULL;
-  const char *found = NULL;
-  mig_next next = MIG_NEXT_ERROR;
-  *name = NULL;
-  if (!mig_db_collections(r->w->db, NULL, &c, err)) return false;
-  while (!*name && (next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC)
-    if (mig_bson_str(doc, "name", &found) && strncmp(found, prefix, strlen(prefix)) == 0 && !is_needed(r, found))
-      *name = mig_strdup(found);
-  mig_cursor_close(c);
-  return next != MIG_NEXT_ERROR;
-}
-
 bool mig_restore_drop_stages(mig_restore *r, mig_error *err) {
   char prefix[STAGE_PREFIX_CHARS];
   char *name = NULL;
   bool ok = true;
   stage_prefix(r, prefix);
-  while (ok && (ok = next_stage(r, prefix, &name, err)) && name) {
+  while (ok && (ok = mig_restore_next_left(r, prefix, is_needed, &name, err)) && name) {
     ok = mig_checkpoint(r->w, err) && mig_restore_drop(r, name, err);
     mig_free(name);
   }

@@ -18,10 +18,10 @@ void mig_snapshot_plan_clear(mig_snapshot_plan *plan) {
   *plan = (mig_snapshot_plan){0};
 }
 
-/* Ours and the server's own; the views and time series behind system.views and system.buckets are there by name. */
+/* Ours but the ledger, and the server's own; the views and time series behind system.views and system.buckets are there
+ * by name. */
 bool mig_snapshot_leaves_out(const char *name) {
-  return strncmp(name, "system.", 7) == 0 || strncmp(name, "migprobe_", 9) == 0 || strncmp(name, "migstage_", 9) == 0 ||
-         strncmp(name, "migaside_", 9) == 0 || strcmp(name, MIG_LOCKS) == 0 || strcmp(name, MIG_EVENTS) == 0;
+  return mig_name_reserved(name) && strcmp(name, MIG_LEDGER) != 0;
 }
 
 static mig_snapshot_item *find_item(const mig_snapshot_plan *plan, const char *name) {

@@ -39,11 +39,8 @@ static const char *numbered(const char *prefix, size_t n, char text[static 32]) 
 
 /* "$" and the first `depth` parts of the path; false when it has fewer. */
 static bool path_at(const char *field, int depth, char text[static MAX_PATH + 2]) {
-  const char *end = field - 1;
-  for (int i = 0; i < depth; i++) {
-    if (end >= field && !*end) return false;
-    end += 1 + strcspn(end + 1, ".");
-  }
+  const char *end = mig_bson_path_end(field, depth);
+  if (!end) return false;
   snprintf(text, MAX_PATH + 2, "$%.*s", (int)(end - field), field);
   return true;
 }

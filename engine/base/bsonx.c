@@ -173,6 +173,15 @@ void mig_bson_append_text(bson_t *doc, const char *key, const char *text) {
     BSON_APPEND_NULL(doc, key);
 }
 
+const char *mig_bson_path_end(const char *path, int parts) {
+  const char *end = path - 1;
+  for (int i = 0; i < parts; i++) {
+    if (end >= path && !*end) return NULL;
+    end += 1 + strcspn(end + 1, ".");
+  }
+  return end;
+}
+
 bool mig_uuid(char text[static MIG_UUID_TEXT], mig_error *err) {
   char h[33];
   if (!mig_random_hex(16, h, err)) return false;

@@ -155,34 +155,24 @@ static bool try_id_ranges(scratch *s, bool *has, mig_error *err) {
   return ok && next != MIG_NEXT_ERROR;
 }
 
-static bool has_option(scratch *s, const char *name, const char *path, bool *has, mig_error *err) {
-  bson_t entry;
-  bson_iter_t it;
-  bool found = false;
-  bool ok = mig_db_collection_info(s->db, name, &entry, &found, err);
-  *has = ok && found && mig_bson_find(&entry, path, &it);
-  bson_destroy(&entry);
-  return ok;
-}
-
 static bool with_validator(scratch *s, const char *command, mig_error *err) {
   return run(s->db,
              BCON_NEW(command, BCON_UTF8(s->a), "validator", "{", "v", "{", "$exists", BCON_BOOL(true), "}", "}"), err);
 }
 
 static bool try_create_validator(scratch *s, bool *has, mig_error *err) {
-  return with_validator(s, "create", err) && has_option(s, s->a, "options.validator", has, err);
+  return with_validator(s, "create", err) && mig_db_has_option(s->db, s->a, "options.validator", has, err);
 }
 
 static bool try_collmod(scratch *s, bool *has, mig_error *err) {
   return run(s->db, BCON_NEW("create", BCON_UTF8(s->a)), err) && with_validator(s, "collMod", err) &&
-         has_option(s, s->a, "options.validator", has, err);
+         mig_db_has_option(s->db, s->a, "options.validator", has, err);
 }
 
 static bool try_validator(scratch *s, bool *has, mig_error *err) {
   mig_error refused = {0};
   bool listed = false;
-  bool ok = with_validator(s, "create", err) && has_option(s, s->a, "options.validator", &listed, err);
+  bool ok = with_validator(s, "create", err) && mig_db_has_option(s->db, s->a, "options.validator", &listed, err);
   if (ok && !listed) ok = with_validator(s, "collMod", err);
   if (!ok) return false;
   *has = !insert(s->db, s->a, 1, &refused);
@@ -217,7 +207,7 @@ static bool create_with_collation(scratch *s, mig_error *err) {
 static bool try_collation(scratch *s, bool *has, mig_error *err) {
   int64_t n = 0;
   bool listed = false;
-  bool ok = create_with_collation(s, err) && has_option(s, s->a, "options.collation", &listed, err) &&
+  bool ok = create_with_collation(s, err) && mig_db_has_option(s->db, s->a, "options.collation", &listed, err) &&
             insert(s->db, s->a, 1, err) && count(s->db, s->a, BCON_NEW("x", BCON_UTF8("A")), &n, err);
   *has = ok && listed && n == 1;
   return ok;

@@ -103,6 +103,8 @@ bool mig_db_wait_writes(mig_db *db, int64_t patience_ms, mig_error *err);
 bool mig_db_collections(mig_db *db, const bson_t *filter, mig_cursor **out, mig_error *err);
 /* The listCollections entry of one collection, copied; *found false when there is none. */
 bool mig_db_collection_info(mig_db *db, const char *collection, bson_t *entry, bool *found, mig_error *err);
+/* Has the entry a field at this path ("options.collation")? *has false: or there is no such collection. */
+bool mig_db_has_option(mig_db *db, const char *collection, const char *path, bool *has, mig_error *err);
 /* The index documents of a collection as one array document {"0": {...}, ...}; empty when the collection is missing. */
 bool mig_db_indexes(mig_db *db, const char *collection, bson_t *out, mig_error *err);
 /* Documents that match (NULL: all), by aggregation; inside a transaction too. */

@@ -216,6 +216,16 @@ bool mig_db_collection_info(mig_db *db, const char *collection, bson_t *entry, b
   return next != MIG_NEXT_ERROR;
 }
 
+bool mig_db_has_option(mig_db *db, const char *collection, const char *path, bool *has, mig_error *err) {
+  bson_t entry;
+  bson_iter_t it;
+  bool found = false;
+  const bool ok = mig_db_collection_info(db, collection, &entry, &found, err);
+  *has = ok && found && mig_bson_find(&entry, path, &it);
+  bson_destroy(&entry);
+  return ok;
+}
+
 bool mig_db_indexes(mig_db *db, const char *collection, bson_t *out, mig_error *err) {
   mig_cursor *c = NULL;
   const bson_t *doc = NULL;

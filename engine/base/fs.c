@@ -84,6 +84,12 @@ void mig_fs_wipe(mig_buf *secret) {
   mig_buf_free(secret);
 }
 
+void mig_fs_version(const struct stat *st, char *text, size_t size) {
+  snprintf(text, size, "%llu %llu %lld %lld.%09ld %lld.%09ld", (unsigned long long)st->st_dev,
+           (unsigned long long)st->st_ino, (long long)st->st_size, (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec,
+           (long long)st->st_ctim.tv_sec, st->st_ctim.tv_nsec);
+}
+
 bool mig_fs_sync_folder(const char *folder, mig_error *err) {
   const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const bool ok = (fd >= 0 && fsync(fd) == 0) || mig_fail_errno(err, "cannot sync the folder %s", folder);

@@ -9,6 +9,8 @@
 
 #include "base/mem.h"
 
+struct stat;
+
 /* Reads a whole regular file of at most max_bytes. *out is freed by the caller with mig_buf_free. */
 bool mig_fs_read(const char *path, size_t max_bytes, mig_buf *out, mig_error *err);
 /* The same for what only its owner may read (or root's, that a group may read, too: so a container gets its secrets). A
@@ -23,6 +25,9 @@ bool mig_fs_publish(const char *from, const char *to, mig_error *err);
 bool mig_fs_sync_folder(const char *folder, mig_error *err); /* its names */
 bool mig_fs_sync_folder_of(const char *path, mig_error *err);
 bool mig_fs_make_folder(const char *path, unsigned mode, mig_error *err); /* with parents; fine if it exists */
+/* Another text when the file may be another, or its bytes may be others: no write leaves the time of change (ctime) as
+ * it was, whatever is done to the time of modification. Not to be shown. */
+void mig_fs_version(const struct stat *st, char *text, size_t size);
 bool mig_fs_exists(const char *path);
 bool mig_fs_is_folder(const char *path);
 /* Bytes free for this user on the file system of `path` (or of its nearest existing parent). */

@@ -13,5 +13,9 @@ typedef enum mig_removal { MIG_REMOVAL_NONE, MIG_REMOVAL_CAPPED, MIG_REMOVAL_TTL
 
 /* NONE for a collection that is missing, too. Looks outside a transaction, as servers allow nothing else. */
 bool mig_removal_of(mig_db *db, const char *collection, mig_removal *out, mig_error *err);
+/* That alone, for half the look. */
+bool mig_removal_capped(mig_db *db, const char *collection, bool *capped, mig_error *err);
+/* Is one of these specs (an array, as listed or as to be made) a TTL index? */
+bool mig_removal_any_expires(const bson_t *indexes);
 
 #endif

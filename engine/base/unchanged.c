@@ -4,15 +4,9 @@
 #define TWICE_BYTES (4u << 20)
 
 bool mig_unchanged_for(mig_work *w, const char *collection, mig_unchanged *out, mig_error *err) {
-  bson_t entry;
-  bson_iter_t it;
-  bool found = false;
   *out = (mig_unchanged){.sizes = mig_caps_has(w->caps, MIG_CAP_DOCUMENT_SIZE)};
   if (mig_db_in_transaction(w->db) || !mig_caps_has(w->caps, MIG_CAP_EXACT_MATCH)) return true;
-  const bool ok = mig_db_collection_info(w->db, collection, &entry, &found, err);
-  out->text = ok && found && mig_bson_find(&entry, "options.collation", &it);
-  bson_destroy(&entry);
-  return ok;
+  return mig_db_has_option(w->db, collection, "options.collation", &out->text, err);
 }
 
 static bool twice(const bson_t *live, const mig_unchanged *how) {

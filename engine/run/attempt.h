@@ -45,7 +45,7 @@ bool mig_body_run(mig_attempt *a, mig_error *err);
 bool mig_transaction_run(mig_attempt *a, bool *too_large, mig_error *err);
 /* orphans.c: the lease names the session of our writes before anything is written in it. */
 bool mig_attempt_session(mig_attempt *a, mig_error *err);
-/* orphans.c: the same for what is no attempt: a restore by hand, a recovery. */
+/* orphans.c: the same where there is no transaction, which could not do without; a server without sessions is fine. */
 bool mig_orphans_name(mig_engine *e, mig_error *err);
 /* orphans.c: waits for what a runner that is gone had sent; before the first look of whatever puts something back. */
 bool mig_orphans_wait(mig_engine *e, mig_error *err);

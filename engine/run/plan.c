@@ -63,9 +63,9 @@ static void decide(mig_plan *p, mig_txn_use use, const char *why) {
 static bool find_capped(const mig_plan *p, const mig_engine *e, const char **name, mig_error *err) {
   *name = NULL;
   for (size_t i = 0; !*name && i < p->want_count; i++) {
-    mig_removal removal;
-    if (!mig_removal_of(e->db, p->wants[i].collection, &removal, err)) return false;
-    if (removal == MIG_REMOVAL_CAPPED) *name = p->wants[i].collection;
+    bool capped = false;
+    if (!mig_removal_capped(e->db, p->wants[i].collection, &capped, err)) return false;
+    if (capped) *name = p->wants[i].collection;
   }
   return true;
 }
@@ -75,13 +75,14 @@ static bool choose_transaction(mig_plan *p, const mig_engine *e, mig_error *err)
   const char *illegal = NULL, *capped = NULL;
   char why[200];
   mig_tri has = e->caps.has[MIG_CAP_TRANSACTIONS];
-  if (m->transaction != MIG_TXN_OFF && has != MIG_NO && !find_capped(p, e, &capped, err)) return false;
+  const bool legal = mig_steps_transactional(p->steps, &illegal);
+  if (m->transaction != MIG_TXN_OFF && has != MIG_NO && legal && !find_capped(p, e, &capped, err)) return false;
   if (m->transaction == MIG_TXN_OFF) {
     decide(p, MIG_TXN_NONE, "the migration says \"transaction\": \"off\"");
   } else if (has == MIG_NO) {
     snprintf(why, sizeof why, "this server (%s, %s) has no transactions", e->caps.product, e->caps.topology);
     decide(p, MIG_TXN_NOT_SUPPORTED, why);
-  } else if (!mig_steps_transactional(p->steps, &illegal)) {
+  } else if (!legal) {
     snprintf(why, sizeof why, "%s is not legal in a transaction", illegal);
     decide(p, MIG_TXN_NOT_SUPPORTED, why);
   } else if (capped) {

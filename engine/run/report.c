@@ -137,7 +137,6 @@ void mig_report_difference(bson_t *line, const mig_restore_collection *c) {
 
 void mig_report_restore(bson_t *line, const mig_emergency_report *r, bool dry_run) {
   const mig_restore_report *x = &r->restore;
-  bson_t stays;
   char buffer[16];
   const char *key = NULL;
   const mig_follow_list *l = &r->follows;
@@ -157,10 +156,10 @@ void mig_report_restore(bson_t *line, const mig_emergency_report *r, bool dry_ru
     bson_append_document_end(&list, &one);
   }
   bson_append_array_end(line, &list);
-  BSON_APPEND_ARRAY_BEGIN(line, "stays", &stays);
+  BSON_APPEND_ARRAY_BEGIN(line, "stays", &list);
   for (size_t i = 0; i < r->stays_count; i++) {
     bson_uint32_to_string((uint32_t)i, &key, buffer, sizeof buffer);
-    BSON_APPEND_UTF8(&stays, key, r->stays[i]);
+    BSON_APPEND_UTF8(&list, key, r->stays[i]);
   }
-  bson_append_array_end(line, &stays);
+  bson_append_array_end(line, &list);
 }

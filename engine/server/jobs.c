@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "run/engine.h"
 #include "server/jobs_internal.h"
 
@@ -118,6 +119,11 @@ static mig_job *new_job(mig_jobs *j, const mig_order *o, mig_error *err) {
   job->snapshot_path = mig_strdup(o->snapshot_path);
   job->by = mig_strdup(o->by);
   job->created_unix_ms = mig_now_unix_ms();
+  if ((o->snapshot_id && !job->snapshot_id) || (o->snapshot_path && !job->snapshot_path) || (o->by && !job->by)) {
+    free_job(job);
+    mig_no_memory(err, "run");
+    return NULL;
+  }
   return job;
 }
 
@@ -180,10 +186,7 @@ bool mig_jobs_stopping(mig_jobs *j) {
 static mig_file_state look_at(const char *path) {
   mig_file_state out = {""};
   struct stat st;
-  if (stat(path, &st) == 0)
-    snprintf(out.text, sizeof out.text, "%llu %llu %lld %lld.%09ld %lld.%09ld", (unsigned long long)st.st_dev,
-             (unsigned long long)st.st_ino, (long long)st.st_size, (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-             (long long)st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+  if (stat(path, &st) == 0) mig_fs_version(&st, out.text, sizeof out.text);
   return out;
 }
 

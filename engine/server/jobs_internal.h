@@ -41,8 +41,7 @@ typedef struct mig_job {
   mig_error error;
 } mig_job;
 
-/* Another text when the file at a path may be another, or its bytes may be others: no write leaves the time of change
- * (ctime) as it was, whatever is done to the time of modification. */
+/* mig_fs_version of the file at a path. */
 typedef struct mig_file_state {
   char text[160]; /* empty: no file */
 } mig_file_state;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/names.h"
+#include "base/removal.h"
 
 #define WRITES "it changes more than collections of this database, which no snapshot could put back"
 #define OURS   "transactions and sessions are mig's own business"
@@ -95,15 +96,6 @@ const mig_command_rule *mig_command_rule_find(const char *name) {
   return NULL;
 }
 
-static bool any_expires(const bson_t *command) {
-  bson_t specs, spec;
-  bson_iter_t it;
-  if (!mig_bson_arr(command, "indexes", &specs) || !bson_iter_init(&it, &specs)) return false;
-  while (bson_iter_next(&it))
-    if (mig_bson_iter_doc(&it, &spec) && bson_has_field(&spec, "expireAfterSeconds")) return true;
-  return false;
-}
-
 /* What is not known to leave documents alone (expireAfterSeconds, cappedSize, cappedMax, what is still to come) may
  * not.
  */
@@ -134,8 +126,10 @@ static bool changes_more(const bson_t *coll_mod) {
 
 bool mig_command_removes(const bson_t *command) {
   bson_iter_t first;
+  bson_t specs;
   if (!bson_iter_init(&first, command) || !bson_iter_next(&first)) return false;
-  if (strcmp(bson_iter_key(&first), "createIndexes") == 0) return any_expires(command);
+  if (strcmp(bson_iter_key(&first), "createIndexes") == 0)
+    return mig_bson_arr(command, "indexes", &specs) && mig_removal_any_expires(&specs);
   return strcmp(bson_iter_key(&first), "collMod") == 0 && changes_more(command);
 }
 

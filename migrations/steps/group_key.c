@@ -11,12 +11,8 @@ static bool dotted(const char *field) {
 
 /* "$" and the first `depth` parts of the path; NULL when it has fewer. */
 static char *path_at(const char *field, int depth) {
-  const char *end = field - 1;
-  for (int i = 0; i < depth; i++) {
-    if (end >= field && !*end) return NULL;
-    end += 1 + strcspn(end + 1, ".");
-  }
-  return mig_strdup_printf("$%.*s", (int)(end - field), field);
+  const char *end = mig_bson_path_end(field, depth);
+  return end ? mig_strdup_printf("$%.*s", (int)(end - field), field) : NULL;
 }
 
 /* The number of elements; 0 of what is no array, for which $size would be an error. */
