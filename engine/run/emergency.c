@@ -199,6 +199,12 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   return ok;
 }
 
+static void tell_other_database(const mig_engine *e, const mig_manifest *m) {
+  if (strcmp(m->database, mig_db_name(e->db)) == 0) return;
+  mig_say(mig_engine_observer(e), MIG_WARNING, "the snapshot is of the database %s, and goes to %s", m->database,
+          mig_db_label(e->db));
+}
+
 bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_emergency_report *out, mig_error *err) {
   mig_archive *archive = NULL;
   mig_error local;
@@ -213,6 +219,7 @@ bool mig_emergency_restore(mig_engine *e, const mig_emergency_options *o, mig_em
   const mig_restore_options options = restore_options(e, o);
   ok = ok && mig_restore_check(archive, &options, err) && check_original(e, mig_archive_contents(archive), o, err) &&
        (o->only || o->as_count || mig_diff_beyond(&e->work, archive, &out->stays, &out->stays_count, err));
+  if (ok) tell_other_database(e, mig_archive_contents(archive));
   if (ok && o->dry_run) {
     ok = check_beside(e, o, err) && run_restore(e, archive, o, out, err);
   } else if (ok) {

@@ -79,9 +79,11 @@ static bool migrate(mig_engine *e, int64_t wait_ms, const mig_listener *listener
   }
 }
 
-/* The program must not run on data that nobody has put in order. */
+/* The program must not run on data that nobody has put in order, or that another runner is in the middle of: what it
+ * would write there may be undone with the rest. */
 static bool always_hard(const mig_error *e) {
-  return e->code == MIG_E_NOT_RESTORED || e->code == MIG_E_UNFINISHED || e->code == MIG_E_INTERRUPTED;
+  return e->code == MIG_E_NOT_RESTORED || e->code == MIG_E_UNFINISHED || e->code == MIG_E_INTERRUPTED ||
+         e->code == MIG_E_LEASE;
 }
 
 static bool waits(mig_engine *e) {

@@ -125,8 +125,10 @@ def test_dry_run_tells_what_would_change_and_writes_nothing(kept):
 
 def test_dry_run_brings_no_database_into_being(kept, tmp_path):
     name = kept.name + "_none"
-    kept.mig("restore", kept.id, "--dry-run", "--db", name)
+    result = kept.mig("restore", kept.id, "--dry-run", "--db", name)
     assert name not in kept.client.list_database_names()
+    assert f"the snapshot is of the database {kept.name}, and goes to " in result.err and f"/{name}" in result.err
+    assert "is of the database" not in kept.mig("restore", kept.id, "--dry-run").err
 
 
 def replaced(path):
