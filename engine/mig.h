@@ -187,8 +187,8 @@ typedef struct mig_start_report {
 /* For the first lines of a program. Does nothing unless the variable MIGRATE_ON_START is true (true, yes, on, 1). Of
  * many processes that start at once one migrates; the others wait for it and go on. False: the program must not start.
  * A failure is one only if MIGRATE_ON_START_FAIL_HARD is true, or if the data could not be restored, a run is
- * unfinished, another runner still holds the lease, or a signal came; any other stands in *out (may be NULL), and the
- * result is true. */
+ * unfinished, another runner still holds the lease, no server answers, or a signal came; any other stands in *out (may
+ * be NULL), and the result is true. */
 bool mig_run_on_start(const mig_settings *settings, const mig_start_options *options, const mig_listener *listener,
                       mig_start_report *out, mig_error *err);
 

@@ -173,6 +173,19 @@ void mig_bson_append_text(bson_t *doc, const char *key, const char *text) {
     BSON_APPEND_NULL(doc, key);
 }
 
+void mig_bson_append_all(bson_t *list, const bson_t *doc, const char *path) {
+  bson_t array;
+  bson_iter_t it;
+  char buffer[16];
+  const char *key = NULL;
+  uint32_t count = bson_count_keys(list);
+  if (!mig_bson_arr(doc, path, &array) || !bson_iter_init(&it, &array)) return;
+  while (bson_iter_next(&it)) {
+    const size_t size = bson_uint32_to_string(count++, &key, buffer, sizeof buffer);
+    bson_append_iter(list, key, (int)size, &it);
+  }
+}
+
 const char *mig_bson_path_end(const char *path, int parts) {
   const char *end = path - 1;
   for (int i = 0; i < parts; i++) {

@@ -42,6 +42,8 @@ char *mig_bson_array_json(const bson_t *array);
 /* The value under `it` as shortened JSON ("ObjectId" and so on included), at most max characters; free with mig_free.
  */
 char *mig_bson_value_json(const bson_iter_t *it, size_t max);
+/* Appends what the array at `path` of doc holds, if it is one, to the array `list`. */
+void mig_bson_append_all(bson_t *list, const bson_t *doc, const char *path);
 /* Where the first `parts` parts of a path with dots end; NULL when it has fewer. */
 const char *mig_bson_path_end(const char *path, int parts);
 void mig_bson_append_text(bson_t *doc, const char *key, const char *text); /* null where there is none */

@@ -188,6 +188,7 @@ void mig_db_close(mig_db *db) {
   if (db->hello) bson_destroy(db->hello);
   mig_free(db->name);
   mig_free(db->label);
+  mig_free(db->user);
   mig_free(db);
 }
 
@@ -247,8 +248,9 @@ bool mig_db_command_outside(mig_db *db, mig_access access, const bson_t *command
 
 bool mig_db_admin(mig_db *db, const bson_t *command, bson_t *reply, mig_error *err) {
   bson_iter_t it;
-  bool write = bson_iter_init_find(&it, command, "renameCollection");
-  return mig_db_run(db, "admin", write, NULL, 0, command, reply, err);
+  const bool write = bson_iter_init_find(&it, command, "renameCollection");
+  /* in the session like all writes, but for transactions, where it is not legal */
+  return mig_db_run(db, "admin", write, write && !db->txn ? db->session : NULL, 0, command, reply, err);
 }
 
 bool mig_db_try_retryable(const mig_db *like, const char *collection, bool *once_only, mig_error *err) {

@@ -94,10 +94,14 @@ bool mig_db_session(mig_db *db, uint8_t id[static MIG_SESSION_BYTES], mig_error 
  * what was committed stays. A server may refuse. */
 bool mig_db_kill_session(mig_db *db, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
 
-/* Waits until the server no longer works on a write of ours on this database that had begun before (those of other
- * programs, told apart by appName, do not count); at most so long. A server that does not tell has nothing to wait for.
- */
-bool mig_db_wait_writes(mig_db *db, int64_t patience_ms, mig_error *err);
+/* By what the server tells our operations from those of others: {user: "name@database" (empty where it has no users),
+ * app: the appName}. Asks once. *out is initialised in any case. */
+bool mig_db_writer(mig_db *db, bson_t *out, mig_error *err);
+/* Waits until the server no longer works on a write on this database that had begun before and is ours or that of a
+ * runner that is gone; at most so long. writers: an array of what mig_db_writer told those, untrusted; may be NULL.
+ * Other programs, told apart by appName, do not count. A server that does not tell has nothing to wait for; one that
+ * does not show this user the operations of one of the writers: MIG_E_UNFINISHED. */
+bool mig_db_wait_writes(mig_db *db, const bson_t *writers, int64_t patience_ms, mig_error *err);
 
 /* Collections as listCollections tells, without the server's own (system.*). filter may be NULL. */
 bool mig_db_collections(mig_db *db, const bson_t *filter, mig_cursor **out, mig_error *err);

@@ -7,6 +7,8 @@
 
 #define LOOK_EVERY_MS 1100 /* the server counts in whole seconds */
 #define NUMBER_CHARS  80
+#define USER_CHARS    300
+#define UNAUTHORIZED  13
 
 /* $out and $merge write; what cannot be read counts as a write. */
 static bool only_reads(const bson_t *op) {
@@ -37,12 +39,45 @@ static bool is_on(const mig_db *db, const bson_t *op, const char *path) {
   return strncmp(ns, db->name, n) == 0 && (ns[n] == '.' || ns[n] == 0);
 }
 
+typedef struct watch {
+  mig_db *db;
+  const bson_t *writers; /* of runners that are gone */
+  bson_t self;           /* the writer that we are */
+  bool all;              /* what the server shows is of all users */
+  bson_t begun;          /* the numbers of our writes at the first look; after it only those count */
+} watch;
+
+/* Does `key` of ourselves, or of one of those who are gone, say `text`? */
+static bool known(const watch *w, const char *key, const char *text) {
+  const char *known = NULL;
+  bson_iter_t it;
+  bson_t each;
+  if (mig_bson_str(&w->self, key, &known) && strcmp(known, text) == 0) return true;
+  if (!w->writers || !bson_iter_init(&it, w->writers)) return false;
+  while (bson_iter_next(&it))
+    if (mig_bson_iter_doc(&it, &each) && mig_bson_str(&each, key, &known) && strcmp(known, text) == 0) return true;
+  return false;
+}
+
+/* What a server says of its users at `path`, as "name@database"; empty where it says nothing. */
+static void user_at(const bson_t *doc, const char *path, char user[static USER_CHARS]) {
+  const char *name = "", *database = "";
+  bson_t each;
+  bson_iter_t it;
+  user[0] = 0;
+  if (!mig_bson_find(doc, path, &it) || !mig_bson_iter_doc(&it, &each) || !mig_bson_str(&each, "user", &name)) return;
+  mig_bson_str(&each, "db", &database);
+  snprintf(user, USER_CHARS, "%s@%s", name, database);
+}
+
 /* On our database (a rename is done on "admin"), not another program's by name, and no read. */
-static bool is_ours(const mig_db *db, const bson_t *op) {
-  const char *app = NULL, *our_app = mongoc_uri_get_appname(db->uri);
-  if (!is_on(db, op, "ns") && !is_on(db, op, "command.renameCollection")) return false;
-  if (mig_bson_str(op, "appName", &app) && our_app && strcmp(app, our_app) != 0) return false;
-  return !is_read(op);
+static bool is_ours(const watch *w, const bson_t *op) {
+  const char *app = NULL;
+  char user[USER_CHARS];
+  if (is_read(op) || (!is_on(w->db, op, "ns") && !is_on(w->db, op, "command.renameCollection"))) return false;
+  if (mig_bson_str(op, "appName", &app)) return known(w, "app", app);
+  user_at(op, "effectiveUsers.0", user);
+  return !user[0] || known(w, "user", user);
 }
 
 /* The server's number of an operation, as text: it stays the same however many writes an operation is made of, while
@@ -59,61 +94,123 @@ static bool number_of(const bson_t *op, char text[static NUMBER_CHARS]) {
   return true;
 }
 
-/* begun: the numbers of our writes at the first look; after it only those count. */
-static bool still_runs(const mig_db *db, const bson_t *op, bool first, int64_t seconds, bson_t *begun) {
+static bool still_runs(watch *w, const bson_t *op, bool first, int64_t seconds) {
   char number[NUMBER_CHARS];
   bool active = false;
   int64_t running = 0;
   mig_bson_bool(op, "active", &active);
   if (!active) return false;
-  if (!number_of(op, number))
-    return is_ours(db, op) && mig_bson_int(op, "secs_running", &running) && running >= seconds;
-  if (!first) return bson_has_field(begun, number);
-  if (!is_ours(db, op)) return false;
-  BSON_APPEND_BOOL(begun, number, true);
+  if (!number_of(op, number)) return is_ours(w, op) && mig_bson_int(op, "secs_running", &running) && running >= seconds;
+  if (!first) return bson_has_field(&w->begun, number);
+  if (!is_ours(w, op)) return false;
+  BSON_APPEND_BOOL(&w->begun, number, true);
   return true;
 }
 
 /* *any: one of our writes that had begun at the first look still runs. False when the server does not tell. */
-static bool look(mig_db *db, bool first, int64_t seconds, bson_t *begun, bool *any, mig_error *err) {
+static bool look(watch *w, bool first, int64_t seconds, bool *any, mig_error *err) {
   bson_t reply, batch, op;
   bson_iter_t it;
   bson_t *command = BCON_NEW("aggregate", BCON_INT32(1), "pipeline", "[", "{", "$currentOp", "{", "allUsers",
-                             BCON_BOOL(false), "}", "}", "]", "cursor", "{", "batchSize", BCON_INT32(10000), "}");
+                             BCON_BOOL(w->all), "}", "}", "]", "cursor", "{", "batchSize", BCON_INT32(10000), "}");
   *any = false;
-  bool ok = mig_db_admin(db, command, &reply, err);
+  bool ok = mig_db_admin(w->db, command, &reply, err);
   if (ok && mig_bson_arr(&reply, "cursor.firstBatch", &batch) && bson_iter_init(&it, &batch))
     while (bson_iter_next(&it))
-      if (mig_bson_iter_doc(&it, &op) && still_runs(db, &op, first, seconds, begun)) *any = true;
+      if (mig_bson_iter_doc(&it, &op) && still_runs(w, &op, first, seconds)) *any = true;
   bson_destroy(&reply);
   bson_destroy(command);
   return ok;
 }
 
-static bool wait_writes(mig_db *db, int64_t patience_ms, bson_t *begun, mig_error *err) {
+/* One who is gone and was not this user: NULL when there is none. */
+static const char *stranger(const watch *w) {
+  const char *user = NULL, *self = "";
+  bson_iter_t it;
+  bson_t each;
+  mig_bson_str(&w->self, "user", &self);
+  if (!w->writers || !bson_iter_init(&it, w->writers)) return NULL;
+  while (bson_iter_next(&it))
+    if (mig_bson_iter_doc(&it, &each) && mig_bson_str(&each, "user", &user) && user[0] && strcmp(user, self) != 0)
+      return user;
+  return NULL;
+}
+
+static bool unseen(const watch *w, const char *user, mig_error *err) {
+  mig_fail(err, MIG_E_UNFINISHED, "%s may still be at work on a write of the user %s", w->db->label, user);
+  mig_why(err, "what was interrupted was his, and the server does not show his operations to this user");
+  return mig_hint(err, "run this as %s, or give this user the privilege inprog (the role clusterMonitor)", user);
+}
+
+/* Of all users, where the server lets us see that. */
+static bool first_look(watch *w, bool *told, bool *any, mig_error *err) {
+  mig_error local = {0};
+  w->all = true;
+  *told = look(w, true, 0, any, &local);
+  if (*told) return true;
+  if (!mig_db_passing(&local)) {
+    const bool refused = local.server_code == UNAUTHORIZED;
+    if (refused && stranger(w)) return unseen(w, stranger(w), err);
+    w->all = false;
+    local = (mig_error){0};
+    *told = look(w, true, 0, any, &local);
+  }
+  if (*told || !mig_db_passing(&local)) return true;
+  if (err) *err = local;
+  return false;
+}
+
+static bool wait_writes(watch *w, int64_t patience_ms, mig_error *err) {
   const int64_t began = mig_now_monotonic_ms();
-  for (bool first = true;; first = false) {
+  bool any = false, told = false;
+  if (!first_look(w, &told, &any, err)) return false;
+  while (told && any) {
     mig_error local = {0};
-    bool any = false;
+    mig_sleep_ms(LOOK_EVERY_MS);
     const int64_t waited = mig_now_monotonic_ms() - began;
-    const bool told = look(db, first, waited / 1000, begun, &any, &local);
+    told = look(w, false, waited / 1000, &any, &local);
     if (!told && mig_db_passing(&local)) {
       if (err) *err = local;
       return false;
     }
-    if (!told || !any) return true;
-    if (waited > patience_ms) {
-      mig_fail(err, MIG_E_SERVER, "%s is still at work on a write of ours", db->label);
+    if (told && any && waited > patience_ms) {
+      mig_fail(err, MIG_E_SERVER, "%s is still at work on a write of ours", w->db->label);
       mig_why(err, "its connection broke, and the server has not ended it in %lld s", (long long)(waited / 1000));
       return mig_hint(err, "end it there (db.currentOp(), db.killOp()), or wait for it; then mig recover");
     }
-    mig_sleep_ms(LOOK_EVERY_MS);
   }
+  return true;
 }
 
-bool mig_db_wait_writes(mig_db *db, int64_t patience_ms, mig_error *err) {
-  bson_t begun = BSON_INITIALIZER;
-  const bool ok = wait_writes(db, patience_ms, &begun, err);
-  bson_destroy(&begun);
+bool mig_db_wait_writes(mig_db *db, const bson_t *writers, int64_t patience_ms, mig_error *err) {
+  watch w = {.db = db, .writers = writers, .begun = BSON_INITIALIZER};
+  const bool ok = mig_db_writer(db, &w.self, err) && wait_writes(&w, patience_ms, err);
+  bson_destroy(&w.self);
+  bson_destroy(&w.begun);
   return ok;
+}
+
+static bool ask_user(mig_db *db, mig_error *err) {
+  char user[USER_CHARS];
+  bson_t reply;
+  mig_error local = {0};
+  bson_t *command = BCON_NEW("connectionStatus", BCON_INT32(1));
+  const bool told = mig_db_admin(db, command, &reply, &local);
+  user_at(&reply, "authInfo.authenticatedUsers.0", user);
+  bson_destroy(&reply);
+  bson_destroy(command);
+  if (!told && mig_db_passing(&local)) {
+    if (err) *err = local;
+    return false;
+  }
+  return (db->user = mig_strdup(told ? user : "")) || mig_no_memory(err, "user");
+}
+
+bool mig_db_writer(mig_db *db, bson_t *out, mig_error *err) {
+  const char *app = mongoc_uri_get_appname(db->uri);
+  bson_init(out);
+  if (!db->user && !ask_user(db, err)) return false;
+  BSON_APPEND_UTF8(out, "user", db->user);
+  BSON_APPEND_UTF8(out, "app", app ? app : "");
+  return true;
 }

@@ -28,7 +28,10 @@ bson_t *mig_attempt_done_fields(mig_attempt *a, int64_t now) {
   if (up) BSON_APPEND_INT64(set, "batch", a->batch);
   BSON_APPEND_NULL(set, "error");
   BSON_APPEND_BOOL(set, "restored", false);
-  append_snapshot(set, "snapshot", &a->snapshot);
+  if (a->snapshot.path)
+    append_snapshot(set, "snapshot", &a->snapshot);
+  else
+    BSON_APPEND_NULL(set, "snapshot"); /* that of an earlier attempt is not from before this one */
   return set;
 }
 

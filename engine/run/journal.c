@@ -77,8 +77,12 @@ bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *b, mi
   const mig_migration *m = b->migration;
   int64_t now = 0, matched = 0;
   mig_host host;
+  bson_t self, writers;
   mig_host_self(&host);
-  if (!mig_db_server_now(db, &now, err)) return false;
+  if (!mig_db_writer(db, &self, err) || !mig_db_server_now(db, &now, err)) {
+    bson_destroy(&self);
+    return false;
+  }
   bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER, set = BSON_INITIALIZER, run, not_running;
   BSON_APPEND_UTF8(&filter, "name", m->name);
   BSON_APPEND_DOCUMENT_BEGIN(&filter, "status", &not_running);
@@ -100,6 +104,9 @@ bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *b, mi
   BSON_APPEND_UTF8(&run, "host", host.name);
   BSON_APPEND_INT64(&run, "pid", host.pid);
   append_opt(&run, "by", b->by);
+  BSON_APPEND_ARRAY_BEGIN(&run, "writers", &writers);
+  BSON_APPEND_DOCUMENT(&writers, "0", &self);
+  bson_append_array_end(&run, &writers);
   BSON_APPEND_DATE_TIME(&run, "startedAt", now);
   bson_append_document_end(&set, &run);
   BSON_APPEND_DATE_TIME(&set, "updatedAt", now);
@@ -110,6 +117,7 @@ bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *b, mi
   bool ok = update(db, &filter, &change, true, &matched, err);
   mig_crash_point(MIG_CRASH_JOURNAL_AFTER);
   if (!ok && err && err->server_code == 11000) overtaken(key, err);
+  bson_destroy(&self);
   bson_destroy(&set);
   bson_destroy(&filter);
   bson_destroy(&change);
@@ -199,16 +207,38 @@ bool mig_ledger_done(mig_db *db, const mig_run_key *key, mig_status status, cons
 bool mig_ledger_take_over(mig_db *db, const mig_entry *unfinished, int64_t fence, bool *taken, mig_error *err) {
   mig_host host;
   int64_t matched = 0;
+  bson_t self;
   mig_host_self(&host);
+  *taken = false;
+  if (!mig_db_writer(db, &self, err)) {
+    bson_destroy(&self);
+    return false;
+  }
   bson_t *filter = BCON_NEW("name", BCON_UTF8(unfinished->name), "status", BCON_UTF8("running"), "run.id",
                             BCON_UTF8(unfinished->run.id), "run.fence", "{", "$lte", BCON_INT64(fence), "}");
-  bson_t *change = BCON_NEW("$set", "{", "run.fence", BCON_INT64(fence), "run.recoveredBy", BCON_UTF8(host.name),
-                            "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()), "}");
+  bson_t *change =
+      BCON_NEW("$set", "{", "run.fence", BCON_INT64(fence), "run.recoveredBy", BCON_UTF8(host.name), "updatedAt",
+               BCON_DATE_TIME(mig_now_unix_ms()), "}", "$addToSet", "{", "run.writers", BCON_DOCUMENT(&self), "}");
   bool ok = update(db, filter, change, false, &matched, err);
   *taken = ok && matched == 1;
+  bson_destroy(&self);
   bson_destroy(filter);
   bson_destroy(change);
   return ok;
+}
+
+bool mig_ledger_writers(mig_db *db, bson_t *list, mig_error *err) {
+  bson_t *find =
+      BCON_NEW("find", BCON_UTF8(MIG_LEDGER), "filter", "{", "status", BCON_UTF8(mig_status_name(MIG_STATUS_RUNNING)),
+               "}", "projection", "{", "run.writers", BCON_INT32(1), "}");
+  mig_cursor *c = NULL;
+  const bson_t *doc = NULL;
+  mig_next next = MIG_NEXT_ERROR;
+  if (mig_db_query(db, find, &c, err))
+    while ((next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC) mig_bson_append_all(list, doc, "run.writers");
+  mig_cursor_close(c);
+  bson_destroy(find);
+  return next != MIG_NEXT_ERROR;
 }
 
 bool mig_ledger_set(mig_db *db, const char *name, int64_t fence, const bson_t *set, mig_error *err) {

@@ -110,6 +110,8 @@ bool mig_ledger_done(mig_db *db, const mig_run_key *key, mig_status status, cons
 /* Takes over a run that another runner left behind, whatever its token, if it still is unfinished with that id.
  * Conflicts with (and so waits for) a transaction that is still writing it. *taken false: it is finished after all. */
 bool mig_ledger_take_over(mig_db *db, const mig_entry *unfinished, int64_t fence, bool *taken, mig_error *err);
+/* Appends to the array `list` who has written for the runs that are not finished: see mig_db_writer. */
+bool mig_ledger_writers(mig_db *db, bson_t *list, mig_error *err);
 /* Sets fields of an entry by hand (mark, restore), upserting it. */
 bool mig_ledger_set(mig_db *db, const char *name, int64_t fence, const bson_t *set, mig_error *err);
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "run/attempt.h"
+#include "run/restore_journal.h"
 
 /* A request that was under way when its connection broke (a stalled server, say) is done soon after it arrives. */
 #define LATE_MS     2500
@@ -30,7 +31,11 @@ bool mig_orphans_name(mig_engine *e, mig_error *err) {
 }
 
 bool mig_orphans_wait(mig_engine *e, mig_error *err) {
-  return mig_db_wait_writes(e->db, PATIENCE_MS, err);
+  bson_t writers = BSON_INITIALIZER; /* the runner that is gone may have been another user, or named otherwise */
+  const bool ok = mig_ledger_writers(e->db, &writers, err) && mig_restore_journal_writers(e->db, &writers, err) &&
+                  mig_db_wait_writes(e->db, &writers, PATIENCE_MS, err);
+  bson_destroy(&writers);
+  return ok;
 }
 
 /* All our writes run in one session: killing it stops them. A server that does not know that is waited for, as long as

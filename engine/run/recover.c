@@ -47,9 +47,10 @@ static bool put_back(mig_engine *e, const mig_run_key *key, const mig_entry *ent
   bool ok = mig_archive_open_with(entry->run.snapshot.path, e->key, &readable, err);
   mig_archive_free(readable);
   /* the dead runner's last write may still run on the server, if taking the lease could not end it */
-  ok = ok && mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err) && mig_orphans_wait(e, err) &&
-       mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering", displaced,
-                    &documents, identical, err);
+  ok = ok && mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err);
+  if (ok && !(ok = mig_orphans_wait(e, err)) && err && err->code == MIG_E_UNFINISHED) return false;
+  ok = ok && mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering",
+                          displaced, &documents, identical, err);
   if (!ok && err && err->code != MIG_E_LEASE) {
     char hint[sizeof err->hint];
     err->code = MIG_E_NOT_RESTORED;
@@ -77,6 +78,20 @@ bool mig_recover_may_force(mig_engine *e, const mig_entry *unfinished, mig_error
   return mig_hint(err, "run `mig recover`");
 }
 
+/* It could not be taken over: the entry says what has become of it. MIG_E_LEASE: it is a later runner's. */
+static bool ended_meanwhile(mig_engine *e, const mig_entry *entry, const char **outcome, mig_error *err) {
+  mig_entry *now = NULL;
+  if (!mig_ledger_read(e->db, entry->name, &now, err)) return false;
+  const bool ended = now && now->status != MIG_STATUS_RUNNING, up = entry->run.direction == MIG_UP;
+  *outcome = ended && (now->status == MIG_STATUS_APPLIED) == up && now->status != MIG_STATUS_FAILED
+                 ? (up ? "applied" : "reverted")
+                 : "failed";
+  mig_entry_free(now);
+  if (ended) return true;
+  mig_fail(err, MIG_E_LEASE, "the ledger entry of %s is another runner's by now", entry->name);
+  return mig_hint(err, "`mig lock-status` says who is at work; then `mig recover`");
+}
+
 static bool settle(mig_engine *e, const mig_entry *entry, const mig_listener *listener, mig_error *err) {
   mig_run_key key = {.name = entry->name, .fence = mig_lease_fence(e->lease)};
   bool taken = false, identical = true;
@@ -89,8 +104,8 @@ static bool settle(mig_engine *e, const mig_entry *entry, const mig_listener *li
   bool ok = true;
   const char *outcome = "failed";
   if (!taken) {
-    outcome = entry->run.direction == MIG_UP ? "applied" : "reverted"; /* it had committed after all */
-    snprintf(text, sizeof text, "%s", "");
+    if (!ended_meanwhile(e, entry, &outcome, err)) return false;
+    snprintf(text, sizeof text, "%s", strcmp(outcome, "failed") == 0 ? "its runner had ended it after all" : "");
   } else if (nothing_written) {
     snprintf(text, sizeof text, "interrupted in phase \"%s\"; nothing was changed", mig_phase_name(entry->run.phase));
     ok = finish(e, &key, entry, text, false, err);

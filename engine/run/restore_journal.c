@@ -128,7 +128,12 @@ static bool still_ours(mig_engine *e, const mig_restore_journal *instead, mig_er
 bool mig_restore_journal_write(mig_engine *e, const char *path, const char *sha256, const mig_manifest *m,
                                const mig_emergency_options *o, const mig_restore_journal *instead, mig_error *err) {
   mig_host host;
+  bson_t self, writers;
   mig_host_self(&host);
+  if (!mig_db_writer(e->db, &self, err)) {
+    bson_destroy(&self);
+    return false;
+  }
   bson_t doc = BSON_INITIALIZER;
   BSON_APPEND_UTF8(&doc, "path", path);
   BSON_APPEND_UTF8(&doc, "sha256", sha256);
@@ -140,6 +145,10 @@ bool mig_restore_journal_write(mig_engine *e, const char *path, const char *sha2
   if (o->force_why) BSON_APPEND_UTF8(&doc, "forced", o->force_why);
   BSON_APPEND_UTF8(&doc, "host", host.name);
   BSON_APPEND_UTF8(&doc, "by", e->settings.by);
+  BSON_APPEND_ARRAY_BEGIN(&doc, "writers", &writers);
+  BSON_APPEND_DOCUMENT(&writers, "0", &self);
+  bson_append_array_end(&doc, &writers);
+  bson_destroy(&self);
   BSON_APPEND_INT64(&doc, "fence", mig_lease_fence(e->lease));
   BSON_APPEND_DATE_TIME(&doc, "startedAt", mig_now_unix_ms());
   mig_crash_point(MIG_CRASH_JOURNAL_BEFORE);
@@ -161,8 +170,13 @@ bool mig_restore_journal_remove(mig_engine *e, mig_error *err) {
 
 bool mig_restore_journal_take_over(mig_engine *e, bool *there, mig_error *err) {
   int64_t matched = 0;
-  bson_t *query = not_later(e), *change = BCON_NEW("$set", "{", "fence", BCON_INT64(mig_lease_fence(e->lease)), "}");
-  bool ok = update(e, query, change, false, &matched, err);
+  bson_t self;
+  *there = false;
+  bool ok = mig_db_writer(e->db, &self, err);
+  bson_t *query = not_later(e), *change = BCON_NEW("$set", "{", "fence", BCON_INT64(mig_lease_fence(e->lease)), "}",
+                                                   "$addToSet", "{", "writers", BCON_DOCUMENT(&self), "}");
+  ok = ok && update(e, query, change, false, &matched, err);
+  bson_destroy(&self);
   bson_destroy(change);
   bson_destroy(query);
   *there = matched > 0;
@@ -180,6 +194,15 @@ static bool read_document(mig_db *db, bson_t *doc, bool *found, mig_error *err) 
 bool mig_emergency_pending(mig_db *db, bool *pending, mig_error *err) {
   bson_t doc;
   bool ok = read_document(db, &doc, pending, err);
+  bson_destroy(&doc);
+  return ok;
+}
+
+bool mig_restore_journal_writers(mig_db *db, bson_t *list, mig_error *err) {
+  bson_t doc;
+  bool found = false;
+  const bool ok = read_document(db, &doc, &found, err);
+  if (ok && found) mig_bson_append_all(list, &doc, "writers");
   bson_destroy(&doc);
   return ok;
 }

@@ -23,6 +23,8 @@ bool mig_restore_journal_write(mig_engine *e, const char *path, const char *sha2
                                const mig_emergency_options *o, const mig_restore_journal *instead, mig_error *err);
 /* Only ours or an older one. */
 bool mig_restore_journal_remove(mig_engine *e, mig_error *err);
+/* Appends to the array `list` who has written for it: see mig_db_writer. */
+bool mig_restore_journal_writers(mig_db *db, bson_t *list, mig_error *err);
 /* From now on it is ours: no runner that lost its lease removes it. *there: there is one. */
 bool mig_restore_journal_take_over(mig_engine *e, bool *there, mig_error *err);
 /* May this restore take its place: does it bring back all that the interrupted one may have left in between? Else

@@ -91,9 +91,16 @@ static bool waits(mig_engine *e) {
   return !mig_engine_refuse_unfinished(e, true, &why) && why.code == MIG_E_UNFINISHED;
 }
 
-/* Whatever kept us from migrating (a file, a key, the log): an interrupted run that waits counts for more. */
+/* The server says that nothing interrupted waits. Where it does not answer nobody knows. */
+static bool in_order(mig_engine *e) {
+  mig_error why;
+  return e && mig_engine_refuse_unfinished(e, true, &why);
+}
+
+/* Whatever kept us from migrating (a file, a key, the log): an interrupted run that waits counts for more. *hard: the
+ * program must not start. */
 static bool open_and_migrate(const mig_settings *settings, int64_t wait_ms, const mig_listener *listener,
-                             mig_start_report *r) {
+                             mig_start_report *r, bool *hard) {
   mig_engine *e = NULL;
   bool ok = mig_open(settings, &e, &r->error);
   const bool opened = ok, known = ok && waits(e);
@@ -106,6 +113,7 @@ static bool open_and_migrate(const mig_settings *settings, int64_t wait_ms, cons
     mig_open(&bare, &e, NULL);
   }
   if (!ok && e) mig_engine_tell_unfinished(e, known, &r->error);
+  *hard = !ok && (always_hard(&r->error) || !in_order(e));
   mig_close(e);
   return ok;
 }
@@ -113,15 +121,15 @@ static bool open_and_migrate(const mig_settings *settings, int64_t wait_ms, cons
 bool mig_run_on_start(const mig_settings *settings, const mig_start_options *options, const mig_listener *listener,
                       mig_start_report *out, mig_error *err) {
   mig_start_report own, *r = out ? out : &own;
-  bool hard = false;
+  bool hard = false, must = false;
   memset(r, 0, sizeof *r);
   if (!read_switch("MIGRATE_ON_START", &r->asked, err) || !read_switch("MIGRATE_ON_START_FAIL_HARD", &hard, err))
     return false;
   if (!r->asked) return true;
   int64_t wait_ms = options && options->wait_ms > 0 ? options->wait_ms : WAIT_MS;
-  if (open_and_migrate(settings, wait_ms, listener, r)) return true;
+  if (open_and_migrate(settings, wait_ms, listener, r, &must)) return true;
   r->failed = true;
-  if (!hard && !always_hard(&r->error)) return true;
+  if (!hard && !must) return true;
   if (err) *err = r->error;
   return false;
 }

@@ -139,3 +139,19 @@ def on_terminal(p, *args, answer=None, stdout_too=False, uri=None, timeout=120, 
     code = process.wait(timeout=30)
     os.close(ours)
     return code, out.decode(), screen.decode().replace("\r\n", "\n")
+
+
+WORK = {"$reduce": {"input": {"$range": [0, 20000]}, "initialValue": 0, "in": {"$add": ["$$value", 1]}}}
+
+
+def slow(p):
+    """An expression that keeps this server busy for a tenth of a second with each document, whatever machine it runs on."""
+    def seconds(times):
+        begin = time.monotonic()
+        list(p.db.users.aggregate([{"$limit": 1}, {"$project": {"x": {"$sum": {"$map": {"input": {"$range": [0, times]}, "in": WORK}}}}}]))
+        return time.monotonic() - begin
+
+    times = 1
+    while (took := seconds(times)) < 0.1:
+        times *= 2
+    return {"$sum": {"$map": {"input": {"$range": [0, max(1, int(times * 0.1 / took))]}, "in": WORK}}}

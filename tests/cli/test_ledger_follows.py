@@ -169,3 +169,21 @@ def test_killed_between_restore_and_ledger_it_is_settled_by_recover(project, at)
     assert project.db.migrationlocks.find_one({"_id": "mig.restore"}) is None
     project.mig("up")
     assert fields(project) == ["f1", "f2", "f3"]
+
+
+def test_a_snapshot_of_an_earlier_attempt_is_not_taken_for_that_of_a_run_without_one(project):
+    """0001 fails (its snapshot is kept), 0002 is applied, 0001 is applied without a snapshot: the old one is from before both."""
+    add_users(project)
+    first = {"transaction": "off", "up": [{"update": {"collection": "users", "filter": {}, "update": {"$set": {"a": 1}}}}]}
+    project.write("0001_first", {**first, "verify": [{"count": {"collection": "users", "filter": {}, "equals": 99}}]})
+    project.write("0002_second", add_field(field="f2"))
+    project.mig("up", "--continue-on-error", code=3)
+    old = own(project, "0001_first")
+    project.write("0001_first", {**first, "snapshot": "off"})
+    project.mig("up", "--no-snapshot")
+    assert states(project) == {"0001_first": "applied", "0002_second": "applied"}
+    assert project.ledger("0001_first")["snapshot"] is None
+    assert old not in project.mig("down", "0001_first", code=None).err
+    result = project.mig("restore", old, "--yes", "--json")
+    assert told(result)["0002_second"] != ("applied", True) and fields(project) == []
+    assert states(project)["0002_second"] == "reverted" or "0002_second" in result.err

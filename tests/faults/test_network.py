@@ -10,7 +10,7 @@ import time
 import pymongo
 import pytest
 
-from cli_support import three_lines
+from cli_support import slow, three_lines
 from wireproxy import (Rule, WireProxy, call_first, cut_in_reply, cut_in_request, deliver_late, error, lose_reply, lose_request, reply_late,
                        reply_with)
 
@@ -18,21 +18,6 @@ CUTS = [cut_in_request, cut_in_reply, lose_request, lose_reply]
 CHANGE = {"transaction": "off",
           "up": [{"update": {"collection": "users", "filter": {}, "update": {"$set": {"marked": True}}}},
                  {"delete": {"collection": "users", "filter": {"n": {"$gte": 250}}}}]}
-WORK = {"$reduce": {"input": {"$range": [0, 20000]}, "initialValue": 0, "in": {"$add": ["$$value", 1]}}}
-
-
-def slow(p):
-    """An expression that keeps this server busy for a tenth of a second with each document, whatever machine it runs on."""
-    def seconds(times):
-        begin = time.monotonic()
-        list(p.db.users.aggregate([{"$limit": 1}, {"$project": {"x": {"$sum": {"$map": {"input": {"$range": [0, times]}, "in": WORK}}}}}]))
-        return time.monotonic() - begin
-
-    times = 1
-    while (took := seconds(times)) < 0.1:
-        times *= 2
-    return {"$sum": {"$map": {"input": {"$range": [0, max(1, int(times * 0.1 / took))]}, "in": WORK}}}
-
 
 @pytest.fixture
 def ready(project):

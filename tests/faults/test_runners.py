@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from wireproxy import HoldReply, Rule, WireProxy
+from cli_support import three_lines
+from wireproxy import HoldReply, Rule, WireProxy, call_first
 
 LONG = {"up": [{"update": {"collection": "users", "filter": {}, "update": {"$inc": {"n": 1}}}},
                {"update": {"collection": "users", "filter": {}, "update": {"$inc": {"m": 1}}}}]}
@@ -168,3 +169,36 @@ def test_second_signal_stops_at_once_and_recover_settles_it(ready):
     ready.mig("recover")
     assert ready.digest() == before
     assert ready.status("0001_count") == "failed"
+
+
+# ---- recovery of what somebody else ends meanwhile -----------------------------------------------------------------------
+
+def recover_while(p, change):
+    """`mig recover` of a run that was killed after its step; the entry is changed just before it is taken over."""
+    p.write("0001_count", {**LONG, "transaction": "off"})
+    p.mig("up", code=None, MIG_CRASH_AT="step_end")
+    assert p.status("0001_count") == "running"
+
+    def act(body):
+        p.db.migrationlogs.update_one({"name": "0001_count"}, {"$set": change})
+
+    takes_over = Rule("update", call_first(act), collection="migrationlogs",
+                      when=lambda body: "run.recoveredBy" in body["updates"][0]["u"].get("$set", {}))
+    with WireProxy(p.uri, [takes_over]) as proxy:
+        result = p.mig("recover", uri=proxy.uri, code=None)
+    assert takes_over.seen == 1
+    return result
+
+
+def test_a_run_that_its_own_runner_ended_as_failed_is_not_told_as_applied(ready):
+    result = recover_while(ready, {"status": "failed", "run.phase": "done"})
+    assert result.code == 0 and ready.status("0001_count") == "failed"
+    assert ready.db.migrationevents.count_documents({"outcome": "applied"}) == 0, result
+
+
+def test_a_run_that_a_later_runner_has_is_left_to_him(ready):
+    result = recover_while(ready, {"run.fence": 1 << 40})
+    assert ready.db.migrationevents.count_documents({"outcome": "applied"}) == 0, result
+    assert result.code == 5, result
+    three_lines(result, "lock-status")
+    assert ready.status("0001_count") == "running"

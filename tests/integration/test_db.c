@@ -196,12 +196,12 @@ static void is_waited_for(mig_db *db, const char *name, bson_t *command, bool ad
   blocked b = {.db = other, .command = command, .admin = admin};
   assert_int_equal(pthread_create(&thread, NULL, run_blocked, &b), 0);
   mig_sleep_ms(700);
-  const bool done = mig_db_wait_writes(third, 2500, &still);
+  const bool done = mig_db_wait_writes(third, NULL, 2500, &still);
   mig_db_abort(db);
   pthread_join(thread, NULL);
   if (!b.ok) fail_msg("%s failed: %s", name, b.err.why);
   if (done) fail_msg("%s was not waited for", name);
-  assert_ok(mig_db_wait_writes(third, 2500, &err), err);
+  assert_ok(mig_db_wait_writes(third, NULL, 2500, &err), err);
   bson_destroy(command);
   mig_db_close(third);
   mig_db_close(other);
