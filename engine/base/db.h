@@ -74,7 +74,8 @@ typedef struct mig_insert {
 } mig_insert;
 bool mig_db_insert(mig_db *db, const mig_insert *what, mig_error *err);
 
-/* Snapshot reads: from begin to end every mig_db_query on this handle reads at one cluster time. */
+/* Snapshot reads: from begin to end every mig_db_query on this handle reads at one cluster time, which is not before
+ * what the primary had acknowledged at begin; where the majority does not get there in 10 s begin fails. */
 bool mig_db_snapshot_begin(mig_db *db, mig_error *err);
 /* The same on another handle, at the time of `with`, whose first read has found it. */
 bool mig_db_snapshot_join(mig_db *db, const mig_db *with, mig_error *err);

@@ -3,6 +3,9 @@
 #include <string.h>
 
 #include "base/db_internal.h"
+#include "base/names.h"
+
+#define SNAPSHOT_WAIT_MS 10000
 
 struct mig_cursor {
   mongoc_cursor_t *inner;
@@ -16,13 +19,16 @@ static const char *verb_of(const bson_t *command) {
   return bson_iter_init(&it, command) && bson_iter_next(&it) ? bson_iter_key(&it) : "";
 }
 
-/* Appends the read concern of the snapshot, if one is on; the first read finds the time, the others use it. */
+/* Appends the read concern of the snapshot, if one is on; the first read finds the time, not before what the primary
+ * has acknowledged; the others use it. */
 static bson_t *with_snapshot(const mig_db *db, const bson_t *command) {
   bson_t *copy = bson_copy(command), concern;
   BSON_APPEND_DOCUMENT_BEGIN(copy, "readConcern", &concern);
   BSON_APPEND_UTF8(&concern, "level", "snapshot");
   if (db->snapshot_seconds)
     BSON_APPEND_TIMESTAMP(&concern, "atClusterTime", db->snapshot_seconds, db->snapshot_increment);
+  else if (db->after_seconds)
+    BSON_APPEND_TIMESTAMP(&concern, "afterClusterTime", db->after_seconds, db->after_increment);
   bson_append_document_end(copy, &concern);
   return copy;
 }
@@ -156,18 +162,52 @@ bool mig_db_insert(mig_db *db, const mig_insert *what, mig_error *err) {
   return ok;
 }
 
-bool mig_db_snapshot_begin(mig_db *db, mig_error *err) {
+static bool open_snapshot(mig_db *db, mig_error *err) {
   bson_error_t error = {0};
   mongoc_session_opt_t *opts = mongoc_session_opts_new();
-  mongoc_session_opts_set_causal_consistency(opts, false); /* afterClusterTime and atClusterTime exclude each other */
+  mongoc_session_opts_set_causal_consistency(opts, false); /* the times are ours to say */
   mig_db_snapshot_end(db);
   db->snapshot = mongoc_client_start_session(db->client, opts, &error);
   mongoc_session_opts_destroy(opts);
   return db->snapshot ? true : mig_db_error(err, db, "start session", &error, NULL);
 }
 
+/* The time of the primary's last write, whoever has acknowledged it; none where there is no replica set. */
+static bool ask_time(mig_db *db, mig_error *err) {
+  bson_t ping = BSON_INITIALIZER, reply;
+  bson_iter_t it;
+  BSON_APPEND_INT32(&ping, "ping", 1);
+  const bool ok = mig_db_run(db, db->name, false, NULL, 0, &ping, &reply, err);
+  if (ok && mig_bson_find(&reply, "operationTime", &it) && BSON_ITER_HOLDS_TIMESTAMP(&it))
+    bson_iter_timestamp(&it, &db->after_seconds, &db->after_increment);
+  bson_destroy(&reply);
+  bson_destroy(&ping);
+  return ok;
+}
+
+/* A snapshot read is of what the majority has, which may be long behind: it must wait for what was acknowledged. Not
+ * for ever, where the majority is away. */
+static bool find_time(mig_db *db, mig_error *err) {
+  bson_t *find = BCON_NEW("find", BCON_UTF8(MIG_LEDGER), "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true),
+                          "maxTimeMS", BCON_INT32(SNAPSHOT_WAIT_MS)),
+         *asked = with_snapshot(db, find);
+  bson_t reply;
+  const bool ok = mig_db_run(db, db->name, false, db->snapshot, primary_id(db, db->snapshot), asked, &reply, err);
+  if (ok) keep_cluster_time(db, &reply);
+  bson_destroy(&reply);
+  bson_destroy(asked);
+  bson_destroy(find);
+  return ok;
+}
+
+bool mig_db_snapshot_begin(mig_db *db, mig_error *err) {
+  if (open_snapshot(db, err) && ask_time(db, err) && (!db->after_seconds || find_time(db, err))) return true;
+  mig_db_snapshot_end(db);
+  return false;
+}
+
 bool mig_db_snapshot_join(mig_db *db, const mig_db *with, mig_error *err) {
-  if (!mig_db_snapshot_begin(db, err)) return false;
+  if (!open_snapshot(db, err)) return false;
   return mig_db_snapshot_time(with, &db->snapshot_seconds, &db->snapshot_increment) ||
          mig_fail(err, MIG_E_SERVER, "%s does not say at which time it read", db->label);
 }
@@ -181,7 +221,7 @@ bool mig_db_snapshot_time(const mig_db *db, uint32_t *seconds, uint32_t *increme
 void mig_db_snapshot_end(mig_db *db) {
   if (db->snapshot) mongoc_client_session_destroy(db->snapshot);
   db->snapshot = NULL;
-  db->snapshot_seconds = db->snapshot_increment = 0;
+  db->snapshot_seconds = db->snapshot_increment = db->after_seconds = db->after_increment = 0;
 }
 
 bool mig_db_collections(mig_db *db, const bson_t *filter, mig_cursor **out, mig_error *err) {
