@@ -22,7 +22,23 @@ static mig_bring choose(const mig_restore *r, const mig_restore_item *item) {
   if (e->natural_order && (d->out_of_order || !mig_compare_identical(d))) return MIG_BRING_SWAP;
   if (item->validator_differs && r->w->caps->has[MIG_CAP_COLLMOD] == MIG_NO) return MIG_BRING_SWAP;
   if (r->options->strategy == MIG_STRATEGY_SWAP) return MIG_BRING_SWAP;
-  return r->round >= 2 && r->options->strategy == MIG_STRATEGY_AUTO ? MIG_BRING_SWAP : MIG_BRING_DELTA;
+  return r->round >= 2 && r->options->strategy == MIG_STRATEGY_AUTO && !item->sharded ? MIG_BRING_SWAP
+                                                                                      : MIG_BRING_DELTA;
+}
+
+/* A collection that is made anew has no shard key: none takes the place of one that has, and one that comes into being
+ * is told of. */
+static bool mind_shards(mig_restore *r, mig_restore_item *item, mig_error *err) {
+  if (item->bring != MIG_BRING_SWAP || r->against) return true;
+  if (!item->live) {
+    if (r->round == 0 && strcmp(r->w->caps->topology, "sharded") == 0)
+      mig_say(r->w->observer, MIG_WARNING, "%s.%s is made anew, and not sharded: if it was, shard it again",
+              mig_db_name(r->w->db), item->target);
+    return true;
+  }
+  if (!mig_db_sharded(r->w->db, item->target, &item->sharded, err)) return false;
+  item->bring = choose(r, item);
+  return true;
 }
 
 /* What is to be done but cannot be, or must not be, is said before anything is written. */
@@ -32,10 +48,15 @@ static bool check_choice(const mig_restore *r, const mig_restore_item *item, mig
     mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s has options that cannot be changed on a collection", database, name);
     return mig_hint(err, "restore it from a snapshot that holds its documents");
   }
+  if (item->bring == MIG_BRING_SWAP && item->sharded) {
+    mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s is sharded, and cannot be brought back by delta", database, name);
+    mig_why(err, "a new collection would have to take its place, without its shard key");
+    return mig_hint(err, "restore it beside, with --as, and copy from there");
+  }
   if (item->bring == MIG_BRING_SWAP && item->live && r->options->strategy == MIG_STRATEGY_DELTA) {
     mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s cannot be brought back by delta", database, name);
     mig_why(err, "it differs in options that only a new collection can have, in its sequence, or in nearly everything");
-    return mig_hint(err, "restore with --strategy swap or auto");
+    return mig_hint(err, "restore with --strategy swap, or without --strategy");
   }
   if (item->bring == MIG_BRING_SWAP && item->live && r->options->no_indexes) {
     mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s cannot be brought back with its indexes left as they are", database, name);
@@ -63,6 +84,7 @@ static bool diff_all(mig_restore *r, size_t *differs, mig_error *err) {
     if (r->round == 0 && r->options->beside && item->live)
       return mig_restore_taken(mig_restore_database(r), item->target, err);
     item->bring = choose(r, item);
+    if (!mind_shards(r, item, err)) return false;
     if (item->bring != MIG_BRING_DELTA) mig_segments_forget(item); /* nobody writes by them */
     if (r->round == 0) fill_row(item);
     if (item->bring == MIG_BRING_NOTHING) continue;

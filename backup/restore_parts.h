@@ -55,6 +55,7 @@ typedef struct mig_restore_item {
   mig_restore_collection *row; /* in the report: what the first round found */
   bool is_view;                /* in the archive */
   bool live, live_is_view;
+  bool sharded;                     /* known once it was asked: a new collection cannot take its place */
   bson_t *live_info, *live_indexes; /* NULL when it is not there */
   mig_compare_result documents;
   bool validator_differs, images_differ, fixed_differ; /* kinds of options, see spec.h */

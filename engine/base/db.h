@@ -116,5 +116,7 @@ bool mig_db_indexes(mig_db *db, const char *collection, bson_t *out, mig_error *
 bool mig_db_count(mig_db *db, const char *collection, const bson_t *filter, int64_t *out, mig_error *err);
 /* Quick figures of a whole collection from its metadata (estimates): documents and raw bytes. */
 bool mig_db_stats(mig_db *db, const char *collection, int64_t *documents, int64_t *raw_bytes, mig_error *err);
+/* Distributed by a shard key, which stands in no snapshot: a new collection in its place would have none. */
+bool mig_db_sharded(mig_db *db, const char *collection, bool *sharded, mig_error *err);
 
 #endif

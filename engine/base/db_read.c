@@ -316,23 +316,3 @@ bool mig_db_count(mig_db *db, const char *collection, const bson_t *filter, int6
   bson_destroy(&doc);
   return ok;
 }
-
-bool mig_db_stats(mig_db *db, const char *collection, int64_t *documents, int64_t *raw_bytes, mig_error *err) {
-  bson_t command = BSON_INITIALIZER, reply;
-  mig_error local;
-  *documents = *raw_bytes = 0;
-  BSON_APPEND_UTF8(&command, "collStats", collection);
-  bool ok = mig_db_command_outside(db, MIG_READ, &command, &reply, &local);
-  bson_destroy(&command);
-  if (ok) {
-    mig_bson_int(&reply, "count", documents);
-    mig_bson_int(&reply, "size", raw_bytes);
-  }
-  bson_destroy(&reply);
-  if (ok) return true;
-  if (local.network) {
-    if (err) *err = local;
-    return false;
-  }
-  return mig_db_count(db, collection, NULL, documents, err); /* views, and servers or users without collStats */
-}

@@ -13,7 +13,9 @@ const char *mig_txn_use_name(mig_txn_use u) {
 
 typedef struct wants {
   mig_plan *plan;
+  mig_engine *e;
   mig_snapshot_mode mode;
+  bool may; /* the step drops or replaces what it names only perhaps: a module */
 } wants;
 
 static mig_holds holds_for(mig_touch touch, mig_snapshot_mode mode) {
@@ -21,10 +23,28 @@ static mig_holds holds_for(mig_touch touch, mig_snapshot_mode mode) {
   return documents ? MIG_HOLDS_DOCUMENTS : MIG_HOLDS_METADATA;
 }
 
+/* Its documents would come back, its shard key would not. */
+static bool check_shards(const wants *w, const char *collection, mig_error *err) {
+  bool sharded = false;
+  if (!mig_db_sharded(w->e->db, collection, &sharded, err)) return false;
+  if (!sharded) return true;
+  if (w->may) {
+    mig_say(mig_engine_observer(w->e), MIG_WARNING,
+            "%s.%s is sharded: if the module drops or renames it, it could not come back as it was",
+            mig_db_name(w->e->db), collection);
+    return true;
+  }
+  mig_fail(err, MIG_E_UNSUPPORTED, "%s.%s is sharded, and is not dropped, replaced or renamed here",
+           mig_db_name(w->e->db), collection);
+  mig_why(err, "its shard key stands in no snapshot: it could not come back as it was");
+  return mig_hint(err, "make that change with the server's own tools, then `mig mark NAME --applied --why ...`");
+}
+
 static bool want(void *arg, const char *collection, mig_touch touch, mig_error *err) {
   const wants *w = arg;
   mig_plan *p = w->plan;
   if (touch == MIG_TOUCH_READ) return true;
+  if (touch == MIG_TOUCH_DROP && !check_shards(w, collection, err)) return false;
   mig_holds holds = holds_for(touch, w->mode);
   for (size_t i = 0; i < p->want_count; i++) {
     if (strcmp(p->wants[i].collection, collection) != 0) continue;
@@ -41,7 +61,7 @@ static bool want(void *arg, const char *collection, mig_touch touch, mig_error *
 }
 
 static bool collect(mig_plan *p, mig_engine *e, mig_error *err) {
-  wants w = {.plan = p, .mode = p->migration->snapshot};
+  wants w = {.plan = p, .e = e, .mode = p->migration->snapshot, .may = strcmp(p->migration->kind, "module") == 0};
   for (size_t i = 0; i < p->steps->count; i++) {
     const mig_step *step = &p->steps->items[i];
     int64_t documents = 0;
