@@ -1,5 +1,6 @@
 #include "backup/restore_load.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "backup/range.h"
@@ -25,7 +26,7 @@ typedef struct loader {
   batch *filling;
   uint32_t batch_documents;
   size_t batch_bytes;
-  int64_t put;
+  atomic_bool no_bypass; /* what one connection has found out, all know */
 } loader;
 
 static void clear(void *item) {
@@ -37,7 +38,7 @@ static void clear(void *item) {
 
 /* The views are made here: the buffer may have moved while it was filled. */
 static bool insert(void *arg, unsigned worker, void *item, mig_error *err) {
-  const loader *l = arg;
+  loader *l = arg;
   batch *b = item;
   size_t at = 0, n = 0;
   uint32_t length = 0;
@@ -48,9 +49,8 @@ static bool insert(void *arg, unsigned worker, void *item, mig_error *err) {
       return mig_fail(err, MIG_E_ARCHIVE, "a document in a batch is damaged");
     b->each[n] = &b->documents[n];
   }
-  const mig_insert what = {
-      .collection = l->load->collection, .documents = b->each, .count = n, .bypass_validation = true};
-  if (!mig_db_insert(l->connections.each[worker], &what, err)) return false;
+  const mig_insert what = {.collection = l->load->collection, .documents = b->each, .count = n};
+  if (!mig_send_batch(l->connections.each[worker], &what, &l->no_bypass, err)) return false;
   mig_crash_point(MIG_CRASH_RESTORE_BATCH);
   return true;
 }

@@ -116,10 +116,10 @@ static bool append_update(const mig_send *s, bson_t *updates, size_t at, const b
          BSON_APPEND_BOOL(&one, "upsert", literal) && bson_append_document_end(updates, &one);
 }
 
-/* Not every user may bypass validators: then without, and a validator that is in the way says so. */
-static bool without_bypass(mig_send *s, const mig_error *err) {
-  const bool again = !s->no_bypass && err->server_code == UNAUTHORIZED;
-  if (again) s->no_bypass = true;
+/* bypassed: by what was refused. Another thread may have found it out meanwhile. */
+static bool without_bypass(atomic_bool *no_bypass, bool bypassed, const mig_error *err) {
+  const bool again = bypassed && err->code == MIG_E_SERVER && err->server_code == UNAUTHORIZED;
+  if (again) atomic_store(no_bypass, true);
   return again;
 }
 
@@ -128,29 +128,35 @@ static bool update(mig_send *s, bson_t *const *docs, bson_t *const *lives, size_
                    mig_error *err) {
   bson_t command = BSON_INITIALIZER, updates;
   bool ok = true;
+  const bool bypass = !atomic_load(&s->no_bypass);
   BSON_APPEND_UTF8(&command, "update", s->collection);
   BSON_APPEND_BOOL(&command, "ordered", false);
-  if (!s->no_bypass) BSON_APPEND_BOOL(&command, "bypassDocumentValidation", true);
+  if (bypass) BSON_APPEND_BOOL(&command, "bypassDocumentValidation", true);
   BSON_APPEND_ARRAY_BEGIN(&command, "updates", &updates);
   for (size_t i = 0; ok && i < count; i++)
     ok = append_update(s, &updates, i, docs[i], lives ? lives[i] : NULL, literal);
   ok = ok && bson_append_array_end(&command, &updates);
   ok = ok ? send(s, &command, n, err) : mig_no_memory(err, "a batch of updates");
   bson_destroy(&command);
-  return ok || (without_bypass(s, err) && update(s, docs, lives, count, literal, n, err));
+  return ok || (without_bypass(&s->no_bypass, bypass, err) && update(s, docs, lives, count, literal, n, err));
 }
 
 bool mig_send_replacements(mig_send *s, bson_t *const *docs, bson_t *const *lives, size_t count, mig_error *err) {
   return update(s, docs, lives, count, false, &s->written, err);
 }
 
+bool mig_send_batch(mig_db *db, const mig_insert *batch, atomic_bool *no_bypass, mig_error *err) {
+  mig_insert what = *batch;
+  what.bypass_validation = !atomic_load(no_bypass);
+  if (mig_db_insert(db, &what, err)) return true;
+  if (!without_bypass(no_bypass, what.bypass_validation, err)) return false;
+  what.bypass_validation = false;
+  return mig_db_insert(db, &what, err);
+}
+
 bool mig_send_inserts(mig_send *s, bson_t *const *docs, size_t count, mig_error *err) {
-  const mig_insert what = {.collection = s->collection,
-                           .documents = (const bson_t *const *)docs,
-                           .count = count,
-                           .bypass_validation = !s->no_bypass};
-  if (!mig_checkpoint(s->w, err)) return false;
-  if (!mig_db_insert(s->w->db, &what, err)) return without_bypass(s, err) && mig_send_inserts(s, docs, count, err);
+  const mig_insert what = {.collection = s->collection, .documents = (const bson_t *const *)docs, .count = count};
+  if (!mig_checkpoint(s->w, err) || !mig_send_batch(s->w->db, &what, &s->no_bypass, err)) return false;
   s->written += (int64_t)count;
   return true;
 }

@@ -12,6 +12,8 @@
 #ifndef MIG_BACKUP_RESTORE_SEND_H
 #define MIG_BACKUP_RESTORE_SEND_H
 
+#include <stdatomic.h>
+
 #include "backup/doc_id.h"
 #include "base/unchanged.h"
 
@@ -19,9 +21,9 @@ typedef struct mig_send {
   mig_work *w;
   const char *collection;
   int64_t written, removed;
-  bool literal_first; /* the way that worked last */
-  bool no_bypass;     /* this user may not write past a validator (readWrite alone does not allow it) */
-  mig_unchanged how;  /* of guarded writes; whoever guards asks for it */
+  bool literal_first;    /* the way that worked last */
+  atomic_bool no_bypass; /* this user may not write past a validator (readWrite alone does not allow it) */
+  mig_unchanged how;     /* of guarded writes; whoever guards asks for it */
 } mig_send;
 
 bool mig_send_is_special(const bson_t *doc);
@@ -35,6 +37,9 @@ bool mig_send_removes(mig_send *s, bson_t *const *docs, size_t count, bool guard
 /* lives: the live documents, for the guard; NULL: unguarded. */
 bool mig_send_replacements(mig_send *s, bson_t *const *docs, bson_t *const *lives, size_t count, mig_error *err);
 bool mig_send_inserts(mig_send *s, bson_t *const *docs, size_t count, mig_error *err);
+/* One command past validators, on any connection and from any thread; no_bypass is theirs together: once the server has
+ * refused that, it is sent without, and a validator that is in the way says so. No checkpoint. */
+bool mig_send_batch(mig_db *db, const mig_insert *batch, atomic_bool *no_bypass, mig_error *err);
 /* One document after a refusal: fine if it is there already, byte for byte. */
 bool mig_send_insert_again(mig_send *s, bson_t *doc, mig_error *err);
 /* One special document; its _id must be free. */

@@ -14,6 +14,7 @@ from cli_support import slow, three_lines
 from wireproxy import (Rule, WireProxy, call_first, cut_in_reply, cut_in_request, deliver_late, error, lose_reply, lose_request, reply_late,
                        reply_with)
 
+KILLED = -9
 CUTS = [cut_in_request, cut_in_reply, lose_request, lose_reply]
 CHANGE = {"transaction": "off",
           "up": [{"update": {"collection": "users", "filter": {}, "update": {"$set": {"marked": True}}}},
@@ -271,12 +272,44 @@ def test_a_right_that_is_missing_is_told_before_or_after_and_nothing_is_lost(gua
     assert p.db.users.count_documents({"marked": True}) == 250
 
 
+def has_roles(p, *roles):
+    pymongo.MongoClient(p.uri)[p.name].command("updateRole", "some", privileges=[], roles=list(roles))
+
+
 def test_the_readwrite_role_is_enough_for_a_restore(guarded):
     """It does not allow to write past a validator, and restores do that where they may."""
     p = guarded
-    pymongo.MongoClient(p.uri)[p.name].command("updateRole", "some", privileges=[], roles=["readWrite"])
+    has_roles(p, "readWrite")
     p.write("0001_change", {**CHANGE, "verify": [{"count": {"collection": "users", "filter": {}, "equals": 7}}]})
     p.mig("up", uri=p.limited, code=3)
+    is_as_before(p)
+
+
+def many_chunks(p, *roles):
+    """The migration's user has what these roles allow; a collection of several chunks is gone, and a step fails then."""
+    p.db.big.insert_many([{"_id": i, "text": secrets.token_hex(500)} for i in range(9000)])
+    p.before = p.digest()
+    has_roles(p, *roles)
+    p.write("0001_change", {"transaction": "off", "up": [{"dropCollection": {"collection": "big"}}],
+                            "verify": [{"count": {"collection": "users", "filter": {}, "equals": 7}}]})
+
+
+def test_the_readwrite_role_is_enough_for_a_dropped_collection_of_many_chunks(guarded):
+    """Several connections at once send its documents, past validators where they may."""
+    many_chunks(guarded, "readWrite")
+    guarded.mig("up", uri=guarded.limited, code=3)
+    is_as_before(guarded)
+
+
+def test_the_readwrite_role_is_enough_to_go_on_with_a_load_that_was_killed(guarded):
+    p = guarded
+    many_chunks(p, "readWrite", "dbAdmin")
+    assert p.mig("up", "--jobs", "1", uri=p.limited, code=None, MIG_CRASH_AT="restore_batch:2").code == KILLED
+    has_roles(p, "readWrite")
+    stage, = [n for n in p.db.list_collection_names() if n.startswith("migstage_")]
+    assert 0 < p.db[stage].count_documents({}) < 9000
+    said = p.mig("recover", "--yes", uri=p.limited)
+    assert "had loaded are there already" in said.err, said
     is_as_before(p)
 
 
