@@ -50,7 +50,7 @@ static bool open_file(mig_dump *d, mig_error *err) {
     d->bytes = (uint64_t)st.st_size;
     return true;
   }
-  /* a pipe: libarchive finds out whether it is compressed */
+  /* a pipe shows only now whether it is compressed */
   const bool ok = mig_dump_spool(d, fd, is_stdin ? "standard input" : d->path, true, &at, &d->bytes, err);
   close(fd);
   return ok;

@@ -30,13 +30,12 @@ static bool open_file(const char *path, int *fd, uint64_t *bytes, mig_error *err
   return mig_fail(err, MIG_E_INPUT, "%s is not a regular file", path);
 }
 
-/* The text of a metadata.json, unpacked if need be. */
-static bool read_text(mig_dump *d, const char *path, mig_buf *json, mig_error *err) {
+/* The text of a metadata.json, unpacked if need be: by its name, as with .bson, which may begin as gzip does. */
+static bool read_text(mig_dump *d, const char *path, bool gzip, mig_buf *json, mig_error *err) {
   int fd = -1;
   uint64_t bytes = 0, at = 0, end = 0;
   if (!open_file(path, &fd, &bytes, err)) return false;
-  const bool gzip = mig_dump_is_gzip(fd);
-  bool ok = !gzip || mig_dump_spool(d, fd, path, true, &at, &end, err);
+  bool ok = !gzip || mig_dump_spool(d, fd, path, false, &at, &end, err);
   if (!gzip) end = bytes;
   if (ok && end - at > MIG_METADATA_MAX_BYTES) ok = mig_fail(err, MIG_E_INPUT, "%s is too large for metadata", path);
   ok = ok && mig_buf_reserve(json, (size_t)(end - at) + 1, err);
@@ -52,17 +51,17 @@ static bool read_text(mig_dump *d, const char *path, mig_buf *json, mig_error *e
 }
 
 static bool find_data(mig_dump *d, mig_dump_collection *c, const char *folder, const char *stem, size_t stem_size,
-                      const char *ending, mig_error *err) {
+                      const char *gz, mig_error *err) {
   int fd = -1;
   uint64_t bytes = 0;
-  char *path = mig_strdup_printf("%s/%.*s%s", folder, (int)stem_size, stem, ending);
+  char *path = mig_strdup_printf("%s/%.*s.bson%s", folder, (int)stem_size, stem, gz);
   if (!path) return mig_no_memory(err, "path");
   bool ok = true;
   if (mig_fs_exists(path)) {
     ok = open_file(path, &fd, &bytes, err);
     c->has_data = ok;
-    if (ok && mig_dump_is_gzip(fd)) {
-      ok = mig_dump_spool(d, fd, path, true, &c->at, &c->end, err);
+    if (ok && *gz) {
+      ok = mig_dump_spool(d, fd, path, false, &c->at, &c->end, err);
     } else if (ok) {
       c->end = bytes;
       c->path = path;
@@ -101,17 +100,15 @@ static bool add_collection(mig_dump *d, const mig_dump_open_options *o, const ch
   mig_dump_collection *c = NULL;
   mig_dump_meta meta = {0};
   bool cut = false;
-  char data[16];
   char *path = mig_fs_join(folder, file), *name = mig_dump_unname(file, stem_size, &cut, err);
-  snprintf(data, sizeof data, ".bson%s", gz);
   bool ok = (name || cut) && (path || mig_no_memory(err, "path"));
-  ok = ok && (!is_metadata || read_text(d, path, &json, err)) && mig_dump_meta_read(path, name, &json, &meta, err) &&
-       mig_dump_add(d, o, name ? name : meta.collection, &c, err);
+  ok = ok && (!is_metadata || read_text(d, path, *gz != 0, &json, err)) &&
+       mig_dump_meta_read(path, name, &json, &meta, err) && mig_dump_add(d, o, name ? name : meta.collection, &c, err);
   if (ok && c) {
     c->meta = meta;
     meta = (mig_dump_meta){0};
     mig_bson_bool(c->meta.info, "options.capped", &c->natural);
-    ok = find_data(d, c, folder, file, stem_size, data, err) && check_data(d, c, folder, err);
+    ok = find_data(d, c, folder, file, stem_size, gz, err) && check_data(d, c, folder, err);
   }
   mig_dump_meta_clear(&meta);
   mig_buf_free(&json);

@@ -4,10 +4,10 @@
  *     open --> collections --> scan (every document's place) --> read (one document at its place)* --> close
  *
  * open() finds the collections of one database and their metadata. scan() goes over everything once and checks it:
- * lengths, that nothing ends in the middle, the check sums of an archive, that no collection of it is unfinished or
- * unnamed. What is compressed, or comes by a pipe, is copied to an unnamed file in the spool folder first. Trust: none.
- * Names in a dump never become paths (files are opened by the names that the folder lists). Errors: MIG_E_INPUT names
- * file and place; MIG_E_USAGE when it holds several databases; MIG_E_UNSUPPORTED: time series.
+ * lengths, that nothing ends in the middle, the check sums of gzip and of an archive, that no collection of it is
+ * unfinished or unnamed. What is compressed, or comes by a pipe, is copied to an unnamed file in the spool folder
+ * first. Trust: none. Names in a dump never become paths (files are opened by the names that the folder lists). Errors:
+ * MIG_E_INPUT names file and place; MIG_E_USAGE when it holds several databases; MIG_E_UNSUPPORTED: time series.
  */
 #ifndef MIG_BACKUP_DUMP_READ_H
 #define MIG_BACKUP_DUMP_READ_H
@@ -69,8 +69,10 @@ bool mig_dump_open_folder(mig_dump *d, const mig_dump_open_options *o, mig_error
 bool mig_dump_open_archive(mig_dump *d, const mig_dump_open_options *o, mig_error *err);
 bool mig_dump_scan_archive(mig_dump *d, mig_dump_visit visit, void *arg, mig_error *err);
 bool mig_dump_is_gzip(int fd);
-/* Appends what fd holds (gzip: unpacked) to the spool; *at and *end say where it stands there. */
-bool mig_dump_spool(mig_dump *d, int fd, const char *path, bool gzip, uint64_t *at, uint64_t *end, mig_error *err);
+/* Appends what fd holds, unpacked, to the spool; *at and *end say where it stands there. may_be_plain: what does not
+ * begin as gzip does is copied; otherwise it is refused, as is all that is not whole members of gzip to its end. */
+bool mig_dump_spool(mig_dump *d, int fd, const char *path, bool may_be_plain, uint64_t *at, uint64_t *end,
+                    mig_error *err);
 
 /* Documents one after another out of a part of a file. */
 typedef struct mig_dump_stream {

@@ -1,6 +1,6 @@
 # The libraries we stand on, by their pkg-config files, as in mig.pc and mig-config.cmake: libmongoc 2.x (mongoc2) or
 # 1.23+ (libmongoc-1.0), whichever is found first (CMAKE_PREFIX_PATH and PKG_CONFIG_PATH name other folders), zstd,
-# libcrypto, libarchive.
+# libcrypto, libarchive, zlib.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 # What is installed finds them where they were when it was built.
@@ -15,9 +15,11 @@ target_link_libraries(mig_mongoc INTERFACE PkgConfig::MONGOC)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd>=1.4.8)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto>=3.0)
 pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive>=3.6)
+pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib>=1.2.11)
 add_library(ZSTD_DEP ALIAS PkgConfig::ZSTD)
 add_library(CRYPTO_DEP ALIAS PkgConfig::CRYPTO)
 add_library(mig_archive_dep ALIAS PkgConfig::ARCHIVE)
+add_library(mig_zlib_dep ALIAS PkgConfig::ZLIB)
 
 # Case and normalization of text (sanitizeStrings: lower, upper, nfc). Optional: a build without it refuses these.
 option(MIG_UNISTRING "Use libunistring where it is found" ON)

@@ -11,7 +11,7 @@ foreach(kind STATIC SHARED)
   set_target_properties(libmig_${lower} PROPERTIES OUTPUT_NAME mig EXPORT_NAME ${lower} LINKER_LANGUAGE C
                         VERSION ${PROJECT_VERSION} SOVERSION 0)
   target_link_libraries(libmig_${lower} PRIVATE mig_flags PUBLIC mig_mongoc PRIVATE PkgConfig::ZSTD PkgConfig::CRYPTO
-                        PkgConfig::ARCHIVE mig_unistring_dep mig_s3_dep Threads::Threads ${CMAKE_DL_LIBS})
+                        PkgConfig::ARCHIVE PkgConfig::ZLIB mig_unistring_dep mig_s3_dep Threads::Threads ${CMAKE_DL_LIBS})
   target_include_directories(libmig_${lower} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endforeach()
 install(TARGETS libmig_static libmig_shared

@@ -9,7 +9,7 @@
 
 build_packages() {
   apt_need gcc libc6-dev cmake ninja-build pkg-config libmongoc-dev libbson-dev libzstd-dev libssl-dev libarchive-dev \
-    libunistring-dev libmicrohttpd-dev libcurl4-openssl-dev libexpat1-dev libcmocka-dev "$@"
+    zlib1g-dev libunistring-dev libmicrohttpd-dev libcurl4-openssl-dev libexpat1-dev libcmocka-dev "$@"
 }
 
 build_preset() {

@@ -12,7 +12,7 @@ import bson
 import pytest
 
 from cli_support import add_users, one, snapshots, three_lines
-from conftest import RAW
+from conftest import RAW, Result
 from test_snapshot_cli import fill
 from wireproxy import Rule, WireProxy
 
@@ -260,6 +260,77 @@ class Offline:
         self.mig, self.environment = Project.mig.__get__(self), Project.environment.__get__(self)
 
 
+MEMBER = gzip.compress(GOOD, mtime=0)
+META = gzip.compress(b"{}", mtime=0)
+
+
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+
+
+DAMAGED_GZIP = {
+    "check sum": (flipped(MEMBER, -8), "data check"),
+    "length": (flipped(MEMBER, -4), "length check"),
+    "magic": (flipped(MEMBER, 0), "does not begin as gzip"),
+    "plain": (GOOD, "does not begin as gzip"),
+    "empty": (b"", "empty"),
+    "one byte": (MEMBER[:1], "does not begin as gzip"),
+    "cut header": (MEMBER[:6], "middle"),
+    "cut": (MEMBER[:-12], "middle"),
+    "cut check sum": (MEMBER[:-1], "middle"),
+    "damaged second": (MEMBER + flipped(MEMBER, 0), "behind"),
+    "second without its second byte": (MEMBER + flipped(MEMBER, 1), "behind"),
+    "check sum of the second": (MEMBER + flipped(MEMBER, -8), "data check"),
+    "cut second": (MEMBER + MEMBER[:6], "middle"),
+    "second is one byte": (MEMBER + MEMBER[:1], "middle"),
+    "zeros between": (MEMBER + b"\0" * 512 + MEMBER, "behind"),
+    "zeros behind": (MEMBER + b"\0" * 512, "behind"),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGED_GZIP)
+def test_a_damaged_gzip_folder_is_refused_and_leaves_nothing(tmp_path, how):
+    p, (data, word) = Offline(tmp_path), DAMAGED_GZIP[how]
+    folder = tmp_path / "dump" / "app"
+    folder.mkdir(parents=True)
+    for documents, metadata in ((data, META), (MEMBER, data.replace(MEMBER, META))):
+        (folder / "c.bson.gz").write_bytes(documents)
+        (folder / "c.metadata.json.gz").write_bytes(metadata)
+        three_lines(p.mig("snapshot", "import", "dump", code=2), "unpacked", word)
+        assert not list(p.store.glob("*")) and not list(p.store.glob(".*"))
+
+
+def test_a_flipped_bit_in_what_is_compressed_never_gives_other_documents(tmp_path):
+    p = Offline(tmp_path)
+    folder = tmp_path / "dump" / "app"
+    folder.mkdir(parents=True)
+    (folder / "c.metadata.json.gz").write_bytes(META)
+    r = random.Random(3)
+    data = gzip.compress(b"".join(bson.encode({"_id": i, "text": r.randbytes(20).hex()}) for i in range(100)), mtime=0)
+    for at in range(10, len(data), 29):  # what is in front says nothing of the documents
+        damaged = flipped(data, at)
+        with pytest.raises(Exception):
+            gzip.decompress(damaged)
+        (folder / "c.bson.gz").write_bytes(damaged)
+        three_lines(p.mig("snapshot", "import", "dump", code=2), "unpacked")
+
+
+def test_members_of_gzip_behind_each_other_and_plain_documents_that_look_like_it_are_taken(tmp_path):
+    p = Offline(tmp_path)
+    folder = tmp_path / "dump" / "app"
+    folder.mkdir(parents=True)
+    members = [gzip.compress(b"".join(bson.encode({"_id": n * 1000 + i, "r": os.urandom(300)}) for i in range(1000))) for n in range(3)]
+    (folder / "c.bson.gz").write_bytes(gzip.compress(b"") + b"".join(members) + gzip.compress(b""))
+    (folder / "c.metadata.json.gz").write_bytes(META)
+    (folder / "none.bson.gz").write_bytes(gzip.compress(b""))
+    (folder / "none.metadata.json.gz").write_bytes(META)
+    looks = bson.encode({"_id": 0, "text": "x" * (0x88B1F - len(bson.encode({"_id": 0, "text": ""})))})
+    assert looks[:3] == b"\x1f\x8b\x08"
+    (folder / "looks.bson").write_bytes(looks)
+    (folder / "looks.metadata.json").write_text("{}")
+    assert bring(p, "dump")["documents"] == 3001
+
+
 def test_query_operators_in_metadata_stay_operators(tmp_path):
     p = Offline(tmp_path)
     options = '{"validator":{"a":{"$type":"string"},"b":{"$regex":"^x","$options":"i"},"c":{"$type":{"$numberInt":"2"}}}}'
@@ -347,6 +418,7 @@ def test_an_archive_by_hand_is_taken(tmp_path):
 
 
 ENDS = {"EOF": True, "CRC": 0}
+WHOLE = archive([({}, GOOD), (finish(GOOD), b"")])
 VIEW = {"db": "app", "collection": "c", "metadata": '{"type":"view"}', "size": 0, "type": "view"}
 
 
@@ -370,6 +442,12 @@ def test_only_what_is_no_collection_of_ours_may_be_missing_in_the_prelude(tmp_pa
     (b"not an archive at all", "begin"),
     (gzip.compress(b"not an archive"), "begin"),
     (gzip.compress(b"x" * 100000)[:50], "unpacked"),
+    (gzip.compress(WHOLE)[:-4] + b"\1\1\1\1", "length check"),
+    (gzip.compress(WHOLE)[:-8] + b"\1" * 4 + gzip.compress(WHOLE)[-4:], "data check"),
+    (gzip.compress(WHOLE[:50]) + b"\1" + gzip.compress(WHOLE[50:])[1:], "behind"),
+    (gzip.compress(WHOLE) + b"\0" * 20, "behind"),
+    (gzip.compress(WHOLE) + gzip.compress(b"")[:6], "middle"),
+    (gzip.compress(WHOLE)[:-1], "middle"),
     (archive([({}, GOOD)]), "ended"),
     (archive([({}, GOOD), (finish(GOOD), b"")])[:-1], "middle"),
     (archive([({}, GOOD), (finish(GOOD), b"")])[:-60], "middle"),
@@ -386,10 +464,13 @@ def test_only_what_is_no_collection_of_ours_may_be_missing_in_the_prelude(tmp_pa
 def test_a_damaged_archive_is_refused_and_leaves_nothing(tmp_path, content, word):
     p = Offline(tmp_path)
     (tmp_path / "a").write_bytes(content)
-    result = p.mig("snapshot", "import", "a", code=None)
-    assert result.code in (1, 2), result
-    three_lines(result, word)
-    assert not list(p.store.glob("*")) and not list(p.store.glob(".*"))
+    with open(tmp_path / "a", "rb") as pipe:
+        piped = subprocess.run(["sh", "-c", 'cat | "$0" snapshot import -', os.environ["MIG_BIN"]], stdin=pipe, capture_output=True, text=True,
+                               cwd=p.folder, env=p.environment(), timeout=120)
+    for result in (p.mig("snapshot", "import", "a", code=None), Result(piped)):
+        assert result.code in (1, 2), result
+        three_lines(result, word)
+        assert not list(p.store.glob("*")) and not list(p.store.glob(".*"))
 
 
 def test_a_dump_is_imported_in_bounded_memory(tmp_path):
