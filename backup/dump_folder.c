@@ -46,6 +46,7 @@ static bool read_text(mig_dump *d, const char *path, bool gzip, mig_buf *json, m
     if (ok) json->size += (size_t)n;
     if (ok) at += (uint64_t)n;
   }
+  if (ok) json->data[json->size] = 0;
   close(fd);
   return ok;
 }
@@ -73,16 +74,20 @@ static bool find_data(mig_dump *d, mig_dump_collection *c, const char *folder, c
   return ok;
 }
 
-/* mongodump writes a .bson for each collection, an empty one, too, and none for a view. A folder without may be an
- * export of ours, of a snapshot that holds no more: that is told, and then known of the snapshot. */
+/* mongodump writes a .bson for each collection, an empty one, too, and none for a view. Exports of ours, of a snapshot
+ * that holds no more, say so: that is told, and then known of the snapshot. */
 static bool check_data(const mig_dump *d, mig_dump_collection *c, const char *folder, mig_error *err) {
   if (strcmp(c->meta.type, "view") != 0) {
-    if (!c->has_data)
-      mig_say(
-          d->w->observer, MIG_WARNING,
-          "%s: %s.%s has no .bson (mongodump writes one for an empty collection, too): its documents are not in the "
-          "dump, and the snapshot will hold only its options and indexes",
-          folder, d->database, c->name);
+    if (c->has_data) return true;
+    if (!c->meta.without_documents) {
+      mig_fail(err, MIG_E_INPUT, "%s: %s.%s has no .bson", folder, d->database, c->name);
+      mig_why(err, "mongodump writes one for an empty collection, too: its documents are lost");
+      return mig_hint(err, "dump it again, or take another copy; --only imports the other collections");
+    }
+    mig_say(d->w->observer, MIG_WARNING,
+            "%s: %s.%s has no .bson (it is an export of a snapshot without its documents): its documents are not in "
+            "the dump, and the snapshot will hold only its options and indexes",
+            folder, d->database, c->name);
     return true;
   }
   const bool holds = c->end > c->at;
@@ -103,7 +108,13 @@ static bool add_collection(mig_dump *d, const mig_dump_open_options *o, const ch
   char *path = mig_fs_join(folder, file), *name = mig_dump_unname(file, stem_size, &cut, err);
   bool ok = (name || cut) && (path || mig_no_memory(err, "path"));
   ok = ok && (!is_metadata || read_text(d, path, *gz != 0, &json, err)) &&
-       mig_dump_meta_read(path, name, &json, &meta, err) && mig_dump_add(d, o, name ? name : meta.collection, &c, err);
+       mig_dump_meta_read(path, name, is_metadata ? &json : NULL, &meta, err) &&
+       mig_dump_add(d, o, name ? name : meta.collection, &c, err);
+  if (ok && c && !is_metadata)
+    mig_say(d->w->observer, MIG_WARNING,
+            "%s: %s.%s has no metadata.json (mongodump writes one for each collection): its indexes, its validator and "
+            "its other options are not in the dump, and the snapshot will not hold them",
+            folder, d->database, c->name);
   if (ok && c) {
     c->meta = meta;
     meta = (mig_dump_meta){0};

@@ -44,7 +44,10 @@ bool mig_dump_meta_write(const mig_collection_entry *c, mig_buf *b, mig_error *e
   }
   return ok && mig_buf_printf(b, err, "]") && put_uuid(b, c->info, err) &&
          mig_buf_printf(b, err, ",\"collectionName\":") && mig_json_text(b, c->name, err) &&
-         mig_buf_printf(b, err, ",\"type\":") && mig_json_text(b, c->type, err) && mig_buf_printf(b, err, "}\n");
+         mig_buf_printf(b, err, ",\"type\":") && mig_json_text(b, c->type, err) &&
+         (c->holds != MIG_HOLDS_METADATA || strcmp(c->type, "view") == 0 ||
+          mig_buf_printf(b, err, ",\"holds\":\"metadata\"")) &&
+         mig_buf_printf(b, err, "}\n");
 }
 
 void mig_dump_meta_clear(mig_dump_meta *m) {
@@ -115,7 +118,7 @@ static bool make_indexes(const mig_source *s, const bson_t *doc, mig_dump_meta *
 
 static bool read_all(const mig_source *s, const char *collection, mig_dump_meta *m, mig_error *err) {
   const bson_t *doc = s ? s->doc : NULL;
-  const char *said = NULL, *type = NULL;
+  const char *said = NULL, *type = NULL, *holds = NULL;
   bson_t options, pipeline;
   if (doc) mig_bson_str(doc, "collectionName", &said);
   if (said && *said && !(m->collection = mig_strdup(said))) return mig_no_memory(err, "metadata");
@@ -127,15 +130,24 @@ static bool read_all(const mig_source *s, const char *collection, mig_dump_meta 
     return bad(s, "options", "hold a field that steers a command ($db, a session): no collection has one", err);
   if (!doc || !mig_bson_str(doc, "type", &type) || !*type)
     type = has_options && mig_bson_arr(&options, "pipeline", &pipeline) ? "view" : "collection"; /* older dumps */
+  m->without_documents = doc && mig_bson_str(doc, "holds", &holds) && strcmp(holds, "metadata") == 0;
   m->type = mig_strdup(type);
   return (m->type || mig_no_memory(err, "metadata")) && make_indexes(s, doc, m, err) && make_info(s, doc, name, m, err);
+}
+
+static bool is_blank(const char *path, const mig_buf *json, mig_error *err) {
+  if (json->size && strspn(mig_buf_text(json), " \t\r\n") < json->size) return false;
+  mig_fail(err, MIG_E_INPUT, "%s is empty", path);
+  mig_why(err, "mongodump writes indexes and options into it, also where there are few: they are lost");
+  mig_hint(err, "dump it again, or take another copy");
+  return true;
 }
 
 bool mig_dump_meta_read(const char *path, const char *collection, mig_buf *json, mig_dump_meta *out, mig_error *err) {
   mig_source *s = NULL;
   *out = (mig_dump_meta){0};
-  bool ok = json->size == 0 || mig_source_parse(path, json, &s, err);
-  mig_buf_free(json);
+  bool ok = !json || (!is_blank(path, json, err) && mig_source_parse(path, json, &s, err));
+  if (json) mig_buf_free(json);
   ok = ok && read_all(s, collection, out, err);
   mig_source_free(s);
   if (!ok) mig_dump_meta_clear(out);

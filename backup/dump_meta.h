@@ -12,14 +12,15 @@
 #include "backup/manifest.h"
 
 typedef struct mig_dump_meta {
-  char *collection; /* NULL when it does not say */
-  char *type;       /* "collection", "view", "timeseries" */
+  char *collection;       /* NULL when it does not say */
+  char *type;             /* "collection", "view", "timeseries" */
+  bool without_documents; /* an export of ours, of a snapshot that holds only metadata */
   bson_t *info, *indexes;
 } mig_dump_meta;
 
 bool mig_dump_meta_write(const mig_collection_entry *c, mig_buf *json, mig_error *err);
-/* Takes the text over, which may be empty (no metadata: no options, only the index on _id). collection: the name as far
- * as it is known; NULL: what the text says. path is for messages. */
+/* Empties json; NULL: there is no metadata (no options, only the index on _id). collection: the name as far as it is
+ * known; NULL: what the text says. path is for messages. */
 bool mig_dump_meta_read(const char *path, const char *collection, mig_buf *json, mig_dump_meta *out, mig_error *err);
 void mig_dump_meta_clear(mig_dump_meta *m);
 

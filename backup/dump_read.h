@@ -20,7 +20,7 @@ typedef struct mig_dump_collection {
   char *name;
   mig_dump_meta meta;
   bool natural;     /* capped */
-  bool has_data;    /* false: a view, or a .bson is missing */
+  bool has_data;    /* false: a view, or an export of ours without documents */
   char *path;       /* of its .bson; NULL: in the archive or spool */
   uint64_t at, end; /* its bytes in the file of its own, or in the spool */
   bool finished;    /* in an archive: its end was seen */

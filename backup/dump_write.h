@@ -6,8 +6,8 @@
  *
  * The archive is verified whole first. The folder must be absent or empty; it appears under its name only when
  * everything in it is written and synced. Modes 0700 and 0600: it holds the data in the clear. An absent collection
- * leaves no file; one of which only the metadata is held, and a view, leaves metadata.json alone. Errors: MIG_E_STORE
- * with the path; MIG_E_USAGE for a folder that holds something. Memory: one chunk.
+ * leaves no file; one of which only the metadata is held (which it says), and a view, leaves metadata.json alone.
+ * Errors: MIG_E_STORE with the path; MIG_E_USAGE for a folder that holds something. Memory: one chunk.
  */
 #ifndef MIG_BACKUP_DUMP_WRITE_H
 #define MIG_BACKUP_DUMP_WRITE_H

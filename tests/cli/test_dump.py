@@ -232,6 +232,11 @@ GOOD = bson.encode({"_id": 1, "a": "x"})
     (GOOD[:4] + b"\x7f" + GOOD[5:], "{}", "BSON"),
     (b"\xff\xff\xff\xff", "{}", "no document"),
     (GOOD, "{", "metadata.json:1"),
+    (GOOD, "", "is empty"),
+    (GOOD, " \n\t", "is empty"),
+    (b"", "", "is empty"),
+    (None, "{}", "no .bson"),
+    (None, '{"type":"collection","options":{"capped":true,"size":4096}}', "no .bson"),
     (GOOD, '{"options":[]}', "options"),
     (GOOD, '{"indexes":[{"v":2}]}', "indexes"),
     (GOOD, '{"uuid":"xyz"}', "uuid"),
@@ -370,15 +375,41 @@ def test_names_of_files_never_become_paths(tmp_path):
 def test_collections_without_metadata_and_without_data(tmp_path):
     p = Offline(tmp_path)
     hand(p, GOOD, None, "bare")
-    hand(p, None, "{}", "empty")
-    hand(p, b"", '{"type":"view","options":{"viewOn":"x","pipeline":[]}}', "seen")
+    hand(p, None, '{"holds":"metadata"}', "empty")  # an export of ours, of a snapshot that holds no more
+    hand(p, None, '{"type":"view","options":{"viewOn":"x","pipeline":[]}}', "seen")
+    (p.folder / "dump" / "app" / "$admin.system.users.bson").write_bytes(GOOD)  # mongodump --dumpDbUsersAndRoles
     result = p.mig("snapshot", "import", "--json", hand(p, b"", "{}", "none"), uri=NOWHERE)
     made = one(result, "snapshot")
     warned = [line for line in result.err.splitlines() if "no .bson" in line]
     assert len(warned) == 1 and "app.empty" in warned[0] and "documents are not in the dump" in warned[0]
+    warned = [line for line in result.err.splitlines() if "no metadata.json" in line]
+    assert len(warned) == 1 and "app.bare" in warned[0] and "indexes" in warned[0] and "validator" in warned[0]
     shown = {line["collection"]: line for line in p.mig("snapshot", "show", made["snapshot"], "--json").lines if "collection" in line}
     assert (shown["bare"]["documents"], shown["bare"]["holds"], shown["bare"]["indexes"]) == (1, "documents", 1)
     assert shown["empty"]["holds"] == "metadata" and (shown["none"]["holds"], shown["none"]["documents"]) == ("documents", 0)
+
+
+def test_collections_that_are_not_wanted_may_lack_their_data(tmp_path):
+    p = Offline(tmp_path)
+    hand(p, None, "{}", "lost")
+    result = p.mig("snapshot", "import", "--json", hand(p, GOOD, "{}"), "--only", "c", uri=NOWHERE)
+    assert one(result, "snapshot")["documents"] == 1 and not result.err
+
+
+def test_an_export_of_a_snapshot_that_holds_only_metadata_is_imported_again(project):
+    add_users(project)
+    project.write("0001_index", {"up": [{"createIndex": {"collection": "users", "key": {"n": 1}}}]})
+    project.mig("up")
+    archives = snapshots(project)
+    assert len(archives) == 1
+    name = archives[0].name.removesuffix(".mig.tar")
+    project.mig("snapshot", "export", name, "out", "--only", "users")
+    made = bring(project, "out")
+    shown = {line["collection"]: line for line in project.mig("snapshot", "show", made["snapshot"], "--json").lines if "collection" in line}
+    assert shown["users"]["holds"] == "metadata"
+    if os.environ.get("MIG_PEERS"):
+        project.db.users.drop()
+        load(project, project.folder / "out")
 
 
 def archive(blocks, prelude=None):
@@ -434,6 +465,8 @@ def test_only_what_is_no_collection_of_ours_may_be_missing_in_the_prelude(tmp_pa
 
 
 @pytest.mark.parametrize("content, word", [
+    (archive([({}, GOOD), (finish(GOOD), b"")], [{"db": "app", "collection": "c", "metadata": ""}]), "is empty"),
+    (archive([({}, GOOD), (finish(GOOD), b"")], [{"db": "app", "collection": "c"}]), "is empty"),
     (archive([({}, GOOD), (finish(GOOD), b""), ({"collection": "d"}, GOOD), ({"collection": "d", **finish(GOOD)}, b"")]), "app.d"),
     (archive([({}, GOOD), (finish(GOOD), b""), ({"collection": "d", **ENDS}, b"")]), "app.d"),
     (archive([({}, GOOD), (finish(GOOD), b"")], [VIEW]), "view"),
