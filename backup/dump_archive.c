@@ -93,12 +93,21 @@ static bool choose(mig_dump *d, const mig_dump_open_options *o, const bson_t *en
   return ok;
 }
 
+/* mongodump --oplog names it in the prelude and at its blocks, as a collection of no database. */
+static void look_for_oplog(mig_dump *d, const char *db, const char *name) {
+  if (*db || strcmp(name, "oplog") != 0 || d->oplog_told) return;
+  char *what = mig_strdup_printf("the oplog in %s", d->path);
+  mig_dump_say_oplog(d, what ? what : d->path);
+  mig_free(what);
+}
+
 static bool add_entry(mig_dump *d, const mig_dump_open_options *o, const bson_t *entry, mig_error *err) {
   const char *db = NULL, *name = NULL, *text = "";
   mig_dump_collection *c = NULL;
   mig_buf json = MIG_BUF(METADATA_MAX + 2);
   if (!mig_bson_str(entry, "db", &db) || !mig_bson_str(entry, "collection", &name))
     return bad(d, "an entry of its prelude has no name", err);
+  look_for_oplog(d, db, name);
   if (strcmp(db, d->database) != 0) return true;
   if (!mig_dump_add(d, o, name, &c, err)) return false;
   if (!c) return true;
@@ -147,10 +156,11 @@ static size_t find(const mig_dump *d, const bson_t *header) {
 
 /* Of this database, every block is of a collection in the prelude, but for users, roles and the like. What --only
  * leaves out may be anything. */
-static bool check_header(const mig_dump *d, const bson_t *header, size_t number, mig_error *err) {
+static bool check_header(mig_dump *d, const bson_t *header, size_t number, mig_error *err) {
   const char *db = NULL, *name = NULL;
   if (!mig_bson_str(header, "db", &db) || !mig_bson_str(header, "collection", &name))
     return bad(d, "a block does not say which collection it is of", err);
+  look_for_oplog(d, db, name);
   if (number < d->count || d->only_some || strcmp(db, d->database) != 0 || mig_dump_leaves_out(name)) return true;
   char *why = mig_strdup_printf("it holds documents of %s.%s, which its prelude does not name", db, name);
   bad(d, why ? why : "it holds a collection that its prelude does not name", err);

@@ -168,8 +168,7 @@ static bool choose_below(mig_dump *d, const mig_dump_open_options *o, char **nam
     mig_free(path);
     path = mig_fs_join(d->path, names[i]);
     if (path && mig_fs_is_folder(path) && mig_name_database_ok(names[i], NULL)) databases[n++] = names[i];
-    if (strcmp(names[i], "oplog.bson") == 0)
-      mig_say(d->w->observer, MIG_WARNING, "%s is left out: what was written during the dump is not replayed", path);
+    if (path && strcmp(names[i], "oplog.bson") == 0) mig_dump_say_oplog(d, path);
   }
   mig_free(path);
   bool ok = true;

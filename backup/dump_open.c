@@ -39,6 +39,12 @@ bool mig_dump_add(mig_dump *d, const mig_dump_open_options *o, const char *name,
   return true;
 }
 
+void mig_dump_say_oplog(mig_dump *d, const char *path) {
+  if (!d->oplog_told)
+    mig_say(d->w->observer, MIG_WARNING, "%s is left out: what was written during the dump is not replayed", path);
+  d->oplog_told = true;
+}
+
 static bool several(const mig_dump *d, const mig_dump_open_options *o, const char *const *databases, size_t count,
                     mig_error *err) {
   mig_buf list = MIG_BUF(400);

@@ -34,7 +34,8 @@ typedef struct mig_dump {
   mig_dump_collection *collections;
   size_t count;
   bool is_archive;
-  bool only_some;         /* collections were named */
+  bool only_some; /* collections were named */
+  bool oplog_told;
   int fd;                 /* the archive, or the spool; -1 */
   uint64_t bytes, blocks; /* of the archive; where its first block begins */
   int open_fd;            /* of the collection read last; -1 */
@@ -62,6 +63,8 @@ bool mig_dump_add(mig_dump *d, const mig_dump_open_options *o, const char *name,
                   mig_error *err);
 /* The server's own collections, and what a snapshot leaves out. */
 bool mig_dump_leaves_out(const char *name);
+/* That it is left out, once. */
+void mig_dump_say_oplog(mig_dump *d, const char *path);
 /* Makes the choice known; *right: this is the database that was asked for, or the first. */
 bool mig_dump_choose(mig_dump *d, const mig_dump_open_options *o, const char *const *databases, size_t count,
                      mig_error *err);

@@ -464,6 +464,24 @@ def test_only_what_is_no_collection_of_ours_may_be_missing_in_the_prelude(tmp_pa
     assert bring(p, "a", "--only", "c")["documents"] == 1
 
 
+def test_an_oplog_that_is_left_out_is_told_once(tmp_path):
+    """As mongodump --oplog writes it: a folder, an archive, and one that names it only at its blocks."""
+    p = Offline(tmp_path)
+    blocks = [({}, GOOD), ({"db": "", "collection": "oplog"}, GOOD), ({"db": "", "collection": "oplog"}, GOOD),
+              ({"db": "", "collection": "oplog", **finish(GOOD + GOOD)}, b""), (finish(GOOD), b"")]
+    mine = {"db": "app", "collection": "c", "metadata": "{}", "size": 0, "type": "collection"}
+    oplog = {"db": "", "collection": "oplog", "metadata": "", "size": 0, "type": ""}
+    (tmp_path / "named").write_bytes(archive(blocks, [mine, oplog]))
+    (tmp_path / "unnamed").write_bytes(archive(blocks))
+    hand(p, GOOD)
+    (tmp_path / "dump" / "oplog.bson").write_bytes(GOOD)
+    for dump_of in ("named", "unnamed", "dump"):
+        result = p.mig("snapshot", "import", dump_of, "--json", uri=NOWHERE)
+        assert one(result, "snapshot")["documents"] == 1
+        told = [line for line in result.err.splitlines() if "oplog" in line]
+        assert len(told) == 1 and dump_of in told[0] and "left out" in told[0] and "not replayed" in told[0], (dump_of, result)
+
+
 @pytest.mark.parametrize("content, word", [
     (archive([({}, GOOD), (finish(GOOD), b"")], [{"db": "app", "collection": "c", "metadata": ""}]), "is empty"),
     (archive([({}, GOOD), (finish(GOOD), b"")], [{"db": "app", "collection": "c"}]), "is empty"),
