@@ -128,9 +128,10 @@ static bool add_collection(mig_dump *d, const mig_dump_open_options *o, const ch
   return ok;
 }
 
+static const char *const endings[] = {".metadata.json", ".metadata.json.gz", ".bson", ".bson.gz"};
+
 static bool add_file(mig_dump *d, const mig_dump_open_options *o, const char *folder, const char *file,
                      mig_error *err) {
-  static const char *const endings[] = {".metadata.json", ".metadata.json.gz", ".bson", ".bson.gz"};
   for (size_t i = 0; i < 4; i++) {
     const size_t stem = stem_of(file, endings[i]);
     const char *gz = i % 2 ? ".gz" : "";
@@ -157,6 +158,29 @@ static bool add_all(mig_dump *d, const mig_dump_open_options *o, const char *fol
   return ok;
 }
 
+static bool is_of_collection(const char *file) {
+  for (size_t i = 0; i < 4; i++)
+    if (stem_of(file, endings[i])) return true;
+  return false;
+}
+
+/* The folder holds databases: an oplog may be beside them, and nothing of a collection. */
+static bool check_beside(mig_dump *d, const char *database, char **names, size_t count, mig_error *err) {
+  for (size_t i = 0; i < count; i++) {
+    if (!is_of_collection(names[i])) continue;
+    if (strcmp(names[i], "oplog.bson") == 0) {
+      char *path = mig_fs_join(d->path, names[i]);
+      mig_dump_say_oplog(d, path ? path : names[i]);
+      mig_free(path);
+      continue;
+    }
+    mig_fail(err, MIG_E_INPUT, "%s holds both folders and collections", d->path);
+    mig_why(err, "%s would be left out if %s is a database", names[i], database);
+    return mig_hint(err, "keep the files of one database in a folder of its own, and name that");
+  }
+  return true;
+}
+
 /* Folders below, each of a database; or none, then this is the folder of one. */
 static bool choose_below(mig_dump *d, const mig_dump_open_options *o, char **names, size_t count, char **folder,
                          mig_error *err) {
@@ -168,12 +192,11 @@ static bool choose_below(mig_dump *d, const mig_dump_open_options *o, char **nam
     mig_free(path);
     path = mig_fs_join(d->path, names[i]);
     if (path && mig_fs_is_folder(path) && mig_name_database_ok(names[i], NULL)) databases[n++] = names[i];
-    if (path && strcmp(names[i], "oplog.bson") == 0) mig_dump_say_oplog(d, path);
   }
   mig_free(path);
   bool ok = true;
   if (n) {
-    ok = mig_dump_choose(d, o, databases, n, err);
+    ok = check_beside(d, databases[0], names, count, err) && mig_dump_choose(d, o, databases, n, err);
     *folder = ok ? mig_fs_join(d->path, d->database) : NULL;
   } else {
     char *real = realpath(d->path, NULL);

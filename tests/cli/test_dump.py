@@ -412,6 +412,21 @@ def test_an_export_of_a_snapshot_that_holds_only_metadata_is_imported_again(proj
         load(project, project.folder / "out")
 
 
+@pytest.mark.parametrize("beside", ["c.bson", "c.bson.gz", "c.metadata.json", "c.metadata.json.gz"])
+def test_collections_beside_folders_of_databases_are_refused(tmp_path, beside):
+    """A folder of one database with another in it: which of the two is meant?"""
+    p = Offline(tmp_path)
+    (hand(p, GOOD) / beside).write_bytes(GOOD)
+    three_lines(p.mig("snapshot", "import", "dump", code=2), beside, "app")
+    assert not list(p.store.glob("*"))
+
+
+def test_a_collection_named_oplog_is_one_like_any_other(tmp_path):
+    p = Offline(tmp_path)
+    result = p.mig("snapshot", "import", hand(p, GOOD, "{}", "oplog") / "app", "--json", uri=NOWHERE)
+    assert one(result, "snapshot")["documents"] == 1 and "left out" not in result.err
+
+
 def archive(blocks, prelude=None):
     """A mongodump archive by hand: blocks of (header, documents)."""
     out = io.BytesIO()
