@@ -7,30 +7,10 @@
 #include "backup/sign.h"
 #include "base/clock.h"
 #include "base/crash.h"
-#include "base/names.h"
 #include "run/attempt.h"
 #include "run/host.h"
 #include "run/recover.h"
 #include "run/restore_journal.h"
-
-bool mig_emergency_snapshot(mig_engine *e, const char *const *collections, mig_snapshot_info *out, mig_error *err) {
-  mig_snapshot_want *wants = NULL;
-  size_t count = 0;
-  memset(out, 0, sizeof *out);
-  while (collections && collections[count]) count++;
-  if (count && !(wants = mig_alloc(count * sizeof *wants))) return mig_no_memory(err, "snapshot");
-  for (size_t i = 0; i < count; i++)
-    wants[i] = (mig_snapshot_want){.collection = collections[i], .holds = MIG_HOLDS_DOCUMENTS};
-  const mig_snapshot_options options = {.label = "manual", .reason = "by hand", .wants = wants, .want_count = count};
-  bool ok = mig_engine_store(e, err);
-  if (ok) {
-    mig_snapshot_options with_store = options;
-    with_store.store = e->store;
-    ok = mig_snapshot_take(&e->work, &with_store, out, err);
-  }
-  mig_free(wants);
-  return ok;
-}
 
 static bool verify(const mig_engine *e, mig_archive *archive, mig_error *err) {
   mig_archive_jobs(archive, e->work.jobs);

@@ -14,7 +14,8 @@
 #include "run/engine.h"
 #include "run/follow.h"
 
-/* collections NULL: the whole database. */
+/* collections (also "<database>.<collection>") NULL: the whole database. One that is not there: MIG_E_USAGE, and
+ * nothing is written. */
 bool mig_emergency_snapshot(mig_engine *e, const char *const *collections, mig_snapshot_info *out, mig_error *err);
 
 typedef struct mig_emergency_options {

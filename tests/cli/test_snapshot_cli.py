@@ -13,7 +13,7 @@ import subprocess
 import bson.json_util
 import pytest
 
-from cli_support import MAIL, add_users, one, picture, snapshots, three_lines, with_validator
+from cli_support import MAIL, REFUSED_BY_SERVER, add_users, one, picture, snapshots, three_lines, with_validator
 from conftest import RAW, documents_of
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
@@ -74,11 +74,52 @@ def test_same_content_has_the_same_digest_and_other_content_another(project):
     assert create(project)["digest"] != first["digest"]
 
 
-def test_create_of_a_missing_collection_is_recorded_as_absent(project):
+def test_create_of_a_collection_that_is_not_there_is_refused_and_writes_nothing(project):
+    """It was recorded as absent, exit 0: nothing was saved, and a restore of it would have dropped the collection."""
     fill(project)
-    made = create(project, "--only", "nowhere")
-    assert made["documents"] == 0 and "absent" in project.mig("snapshot", "show", made["snapshot"]).out
-    assert "nowhere" not in project.db.list_collection_names()
+    before = project.digest()
+    for name, word in (("user", "users"), (f"{project.name}.user", "users"), ("Users", "users"), ("nowhere", "nowhere"),
+                       (f"other_{project.name}.users", "users"), (f"{project.name}.{project.name}.users", "users")):
+        for only in (["--only", name], ["--only", "users", "--only", name]):
+            result = project.mig("snapshot", "create", *only, code=2)
+            three_lines(result, name, word, "--only")
+    assert "did you mean users?" in project.mig("snapshot", "create", "--only", "user", code=2).err
+    assert not snapshots(project) and not project.partials() and project.digest() == before
+
+
+def test_create_takes_database_and_collection_as_restore_does(project):
+    """app.users was recorded as a collection of that name, absent."""
+    fill(project)
+    made = create(project, "--only", f"{project.name}.users", "--only", "users")
+    assert made["documents"] == 40
+    shown = project.mig("snapshot", "show", made["snapshot"], "--json").lines
+    assert [line["collection"] for line in shown if "collection" in line] == ["users"]
+    both = f"{project.name}.users"
+    project.db[both].insert_many([{"_id": i} for i in range(3)])  # one of just that name comes first
+    made = create(project, "--only", both)
+    assert made["documents"] == 3
+    project.db[both].delete_many({})
+    project.mig("restore", made["snapshot"], "--yes", "--only", both)
+    assert project.db[both].count_documents({}) == 3 and project.db.users.count_documents({}) == 40
+
+
+def test_create_of_what_no_restore_could_put_back_is_still_refused_by_name(project):
+    fill(project)
+    for name in ("migrationlocks", f"{project.name}.migrationlocks", "system.js"):
+        three_lines(project.mig("snapshot", "create", "--only", name, code=1), name, "ours or the server's")
+    assert not snapshots(project)
+
+
+def test_a_migrations_own_snapshot_still_records_what_is_not_there(project):
+    """So that a failed migration leaves no collection behind that it has made."""
+    add_users(project)
+    project.write("0001_x", {"transaction": "off", "up": [{"createCollection": {"collection": "fresh"}},
+                                                          {"insert": {"collection": "fresh", "documents": [{"_id": 1}]}},
+                                                          REFUSED_BY_SERVER]})
+    project.mig("up", code=None)
+    assert "fresh" not in project.db.list_collection_names()
+    shown = project.mig("snapshot", "show", snapshots(project)[0], "--json").lines  # what it displaced is another one
+    assert {line["collection"]: line["holds"] for line in shown if "collection" in line}["fresh"] == "absent"
 
 
 # ---- list, show --------------------------------------------------------------------------------------------------------
@@ -239,14 +280,17 @@ def test_second_reader_written_from_the_format_page_agrees(project):
     if not reader.exists():
         pytest.skip("tests/golden/read_snapshot.py is not there")
     fill(project)
-    project.write("0001_cut", {"up": [{"delete": {"collection": "users", "filter": {"email": MAIL.format(1)}}}]})
-    project.mig("up")
-    create(project), create(project, "--only", "nowhere")
+    project.write("0001_cut", {"up": [{"delete": {"collection": "users", "filter": {"email": MAIL.format(1)}}},
+                                      {"insert": {"collection": "nowhere", "documents": [{"_id": 1}]}}]})
+    project.mig("up")  # its snapshot records that nowhere is absent
+    create(project), create(project, "--only", "users")
     spec = importlib.util.spec_from_file_location("read_snapshot", reader)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    absent = 0
     for path in snapshots(project):
         manifest = module.verify(str(path))
+        absent += sum(c["holds"] == "absent" for c in manifest["collections"])
         shown = project.mig("snapshot", "show", path, "--json").lines[-2]
         assert (manifest["digest"], manifest["documents"]) == (shown["digest"], shown["documents"])
-    assert len(snapshots(project)) == 3 and os.path.getsize(path) > 0
+    assert len(snapshots(project)) == 3 and os.path.getsize(path) > 0 and absent == 1
