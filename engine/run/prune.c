@@ -7,6 +7,7 @@
 #include "backup/displaced.h"
 #include "base/clock.h"
 #include "base/crash.h"
+#include "base/names.h"
 #include "run/restore_journal.h"
 
 #define DAY_MS ((int64_t)24 * 60 * 60 * 1000)
@@ -19,6 +20,8 @@ typedef struct candidate {
   kind kind;
   char *migration, *direction; /* NULL when taken by hand */
   bool in_journal;             /* of a restore that waits for recovery: not even by force */
+  bool taken_here;             /* the ledger or an event of this database names it */
+  char other_set[64];          /* the replica set that it is from, when that is not ours */
 } candidate;
 
 typedef struct prune {
@@ -60,6 +63,10 @@ static bool look(prune *p, candidate *c, mig_error *err) {
     c->kind = KIND_LEFT;
     because(c->row, "its time cannot be right (the future, or later than it was taken): check the clock", "");
   }
+  const char *set = "replica set ", *ours = p->e->caps.topology;
+  const size_t n = strlen(set);
+  if (strncmp(m->topology, set, n) == 0 && strncmp(ours, set, n) == 0 && strcmp(m->topology, ours) != 0)
+    snprintf(c->other_set, sizeof c->other_set, "%.60s", m->topology + n);
   c->migration = mig_strdup(m->migration);
   c->direction = mig_strdup(m->direction);
   const bool ok = !c->migration == !m->migration && !c->direction == !m->direction;
@@ -90,6 +97,41 @@ static bool is_of(const mig_snapshot_ref *ref, const mig_store_item *item) {
   return (ref->id && strcmp(ref->id, item->id) == 0) || (ref->path && strcmp(ref->path, item->path) == 0);
 }
 
+static void found_here(const prune *p, const char *id) {
+  for (size_t i = 0; i < p->report->count; i++)
+    if (strcmp(p->all[i].row->item.id, id) == 0) p->all[i].taken_here = true;
+}
+
+/* A store may be shared by servers with a database of the same name and the same migrations: the name of a migration
+ * does not tell whose its snapshot is. Each run here names its own in the ledger or, from then on, in an event. Events
+ * of restores by hand (only they tell no version) name what anybody took. */
+static bool ask_who_took(const prune *p, mig_error *err) {
+  for (size_t i = 0; i < p->ledger->count; i++) {
+    const mig_entry *entry = &p->ledger->items[i];
+    for (size_t j = 0; j < p->report->count; j++) {
+      candidate *c = &p->all[j];
+      if (is_of(&entry->snapshot, &c->row->item) || is_of(&entry->run.snapshot, &c->row->item)) c->taken_here = true;
+    }
+  }
+  bson_t *find =
+      BCON_NEW("find", BCON_UTF8(MIG_EVENTS), "filter", "{", "snapshot", "{", "$gt", BCON_UTF8(""), "}", "}",
+               "projection", "{", "snapshot", BCON_INT32(1), "direction", BCON_INT32(1), "version", BCON_INT32(1), "}");
+  mig_cursor *events = NULL;
+  const bson_t *event = NULL;
+  mig_next next = MIG_NEXT_ERROR;
+  if (mig_db_query(p->e->db, find, &events, err)) {
+    while ((next = mig_cursor_next(events, &event, err)) == MIG_NEXT_DOC) {
+      const char *id = NULL, *direction = "", *version = NULL;
+      mig_bson_str(event, "direction", &direction);
+      const bool of_a_run = strcmp(direction, "restore") != 0 || mig_bson_str(event, "version", &version);
+      if (of_a_run && mig_bson_str(event, "snapshot", &id)) found_here(p, id);
+    }
+  }
+  mig_cursor_close(events);
+  bson_destroy(find);
+  return next == MIG_NEXT_END;
+}
+
 static bool is_needed(const mig_entry *entry) {
   return entry->status == MIG_STATUS_APPLIED || entry->status == MIG_STATUS_RUNNING ||
          (entry->status == MIG_STATUS_FAILED && !entry->restored);
@@ -100,7 +142,9 @@ static bool is_needed(const mig_entry *entry) {
 static bool is_newest_up(const prune *p, const candidate *c, const char *migration) {
   for (size_t i = p->report->count; i-- > 0;) {
     const candidate *other = &p->all[i];
-    if (other->kind != KIND_SNAPSHOT || !other->migration || strcmp(other->migration, migration) != 0) continue;
+    if (!other->taken_here || other->kind != KIND_SNAPSHOT || !other->migration ||
+        strcmp(other->migration, migration) != 0)
+      continue;
     if (!other->direction || strcmp(other->direction, "up") != 0) continue;
     return other == c;
   }
@@ -118,8 +162,15 @@ static void ask_ledger(const prune *p, candidate *c) {
       return;
     }
   }
-  if (c->kind != KIND_SNAPSHOT || !c->migration || mig_ledger_find(p->ledger, c->migration)) return;
-  because(c->row, "of a migration that this ledger does not know: ", c->migration);
+  if (c->kind != KIND_LEFT && !c->taken_here && c->other_set[0]) {
+    because(c->row, "of another replica set: ", c->other_set);
+    c->kind = KIND_LEFT;
+  }
+  if (c->kind != KIND_SNAPSHOT || !c->migration) return;
+  const bool known = mig_ledger_find(p->ledger, c->migration);
+  if (known && c->taken_here) return;
+  because(c->row, known ? "no run of this ledger took it; before " : "of a migration that this ledger does not know: ",
+          c->migration);
   c->kind = KIND_LEFT;
 }
 
@@ -214,7 +265,7 @@ static bool remove_all(prune *p, mig_error *err) {
 static bool judge_and_remove(prune *p, mig_error *err) {
   const mig_prune_options *o = p->options;
   if (!(o->names && o->force) && !mig_engine_refuse_unfinished(p->e, true, err)) return false;
-  if (!list(p, err) || !mig_ledger_load(p->e->db, &p->ledger, err)) return false;
+  if (!list(p, err) || !mig_ledger_load(p->e->db, &p->ledger, err) || !ask_who_took(p, err)) return false;
   for (size_t i = 0; i < p->report->count; i++) ask_ledger(p, &p->all[i]);
   if (!ask_journal(p, err)) return false;
   const bool ok =

@@ -7,12 +7,13 @@
  * is not known here. Displaced archives are judged by the same rules, apart from snapshots. Kept whatever the rules
  * say: what bears a time of the future, or one later than it was taken (by more than a day), what the ledger still
  * needs (the snapshot of an applied migration, or of a failed one that was not put back), what cannot be read, what is
- * of a migration that this ledger does not know. While an interrupted run waits for recovery, nothing is removed at all
- * (MIG_E_UNFINISHED). Only a name together with `force` removes any of these (but never the archive that an interrupted
- * restore goes on with), and they take no place of a rule. The lease is held, so that no run, restore or other prune
- * comes between; a dry run takes none and writes nothing. Oldest first, each removal by itself: a kill anywhere leaves
- * a store in which what is to be kept is whole. A name that may not be removed makes it fail before anything is
- * removed. Free the report also after an error: it has what was done until then.
+ * of a migration that this ledger does not know or that no run of it took, what is of another replica set. While an
+ * interrupted run waits for recovery, nothing is removed at all (MIG_E_UNFINISHED). Only a name together with `force`
+ * removes any of these (but never the archive that an interrupted restore goes on with), and they take no place of a
+ * rule. The lease is held, so that no run, restore or other prune comes between; a dry run takes none and writes
+ * nothing. Oldest first, each removal by itself: a kill anywhere leaves a store in which what is to be kept is whole. A
+ * name that may not be removed makes it fail before anything is removed. Free the report also after an error: it has
+ * what was done until then.
  */
 #ifndef MIG_RUN_PRUNE_H
 #define MIG_RUN_PRUNE_H

@@ -1,13 +1,19 @@
 """snapshot prune: what the rules keep stays, what the ledger needs stays, the rest goes, also when it is killed."""
 import os
 import pathlib
+import re
 import shutil
 import signal
+import sys
 import time
 
 import pytest
 
 from cli_support import add_field, add_users, fails_late, free, hold, one, picture, snapshots, three, three_lines
+from conftest import HERE, RAW
+
+sys.path.insert(0, str(HERE / "golden"))
+import damage  # noqa: E402
 
 DAYS = ["20260101T0100", "20260101T2300", "20260102T0000", "20260105T1200", "20260105T1300", "20260201T0000"]
 
@@ -169,6 +175,101 @@ def test_what_is_of_others_or_cannot_be_read_stays(project, tmp_path):
         assert (project.store / "notes.txt").exists()
     finally:
         other.close()
+
+
+def moved_away(p):
+    """The database as another server would have it: p is empty then, and put_back() brings it again."""
+    raw = p.client.get_database(p.name, codec_options=RAW)
+    kept = {name: list(raw[name].find()) for name in p.db.list_collection_names() if not name.startswith("system.")}
+    p.client.drop_database(p.name)
+    return kept
+
+
+def put_back(p, kept):
+    raw = p.client.get_database(p.name, codec_options=RAW)
+    p.client.drop_database(p.name)
+    for name, documents in kept.items():
+        if documents:
+            raw[name].insert_many(documents)
+
+
+REMOVES = {"transaction": "off", "up": [{"removeField": {"collection": "users", "field": "email"}}]}
+
+
+def test_the_snapshot_of_an_unfinished_run_of_another_server_stays(project):
+    """Staging and production share a store and have a database of the same name: a prune there took the field for good."""
+    add_users(project)
+    project.write("0001_x", REMOVES)
+    before = project.digest()
+    project.mig("up", code=-signal.SIGKILL, MIG_CRASH_AT="step_end:1")
+    assert len(ids(project)) == 1 and "email" not in project.db.users.find_one()
+    theirs, a = ids(project)[0], moved_away(project)
+    add_users(project)  # the other server, with the same migrations
+    project.mig("up")
+    project.mig("snapshot", "create")
+    project.mig("snapshot", "create")
+    ours = ids(project)
+    result = project.mig("snapshot", "prune", "--keep-last", 1)
+    assert set(ours) - set(ids(project)) == {ours[2]} and theirs in ids(project)  # it is judged, all the same
+    assert "no run of this ledger took it; before 0001_x" in result.out
+    three_lines(project.mig("snapshot", "prune", theirs, code=1), theirs, "0001_x", "--force")
+    put_back(project, a)
+    project.mig("recover")
+    assert project.digest() == before and project.db.users.count_documents({"email": {"$exists": True}}) == 5
+
+
+def test_a_newer_snapshot_of_another_server_does_not_stand_for_ours(project):
+    """Of an applied migration the newest one from before up stays: ours, not anybody's of that name."""
+    add_users(project)
+    project.write("0001_x", {**REMOVES, "down": [{"addField": {"collection": "users", "field": "email", "value": ""}}]})
+    project.mig("up")
+    ours, a = ids(project)[0], moved_away(project)
+    add_users(project)
+    project.mig("up")
+    put_back(project, a)
+    project.db.migrationlogs.update_one({"name": "0001_x"}, {"$unset": {"snapshot": 1, "run.snapshot": 1}})
+    project.mig("snapshot", "create")
+    done = prune(project, "--keep-last", 1)
+    assert done == {name: "keep" for name in ids(project)} and ours in done and len(done) == 3
+
+
+def test_what_was_taken_on_another_replica_set_stays(project):
+    """By hand, for safety or displaced: no ledger names these, but the manifest says on which set they were taken."""
+    add_users(project)
+    made = one(project.mig("snapshot", "create", "--json"), "snapshot")
+    text = damage.members(pathlib.Path(made["path"]).read_bytes())
+    ours = re.search(r'"topology":"replica set ([^"]*)"', text[-1][2].decode())
+    if not ours:
+        pytest.skip("this server is no replica set: its snapshots name none")
+    project.mig("snapshot", "create")
+    changed = text[-1][2].decode().replace(ours[0], '"topology":"replica set production"').encode()
+    pathlib.Path(made["path"]).write_bytes(damage.reseal(damage.replace(text, -1, changed)))
+    project.mig("snapshot", "verify", made["snapshot"])
+    project.mig("snapshot", "create")
+    names = ids(project)
+    assert "of another replica set: production" in project.mig("snapshot", "prune", "--keep-last", 1).out
+    assert made["snapshot"] in ids(project) and len(names) == 3 and len(ids(project)) == 2
+    three_lines(project.mig("snapshot", "prune", made["snapshot"], code=1), "production", "--force")
+    prune(project, made["snapshot"], "--force")
+    assert made["snapshot"] not in ids(project)
+
+
+def test_what_earlier_runs_here_took_is_judged_by_the_rules(project):
+    """Killed and recovered, refused and put back, applied and reverted: all of these stand in an event of this database."""
+    add_users(project)
+    project.write("0001_x", {**REMOVES, "down": [{"addField": {"collection": "users", "field": "email", "value": ""}}]})
+    project.mig("up", code=-signal.SIGKILL, MIG_CRASH_AT="step_end:1")
+    project.mig("recover")
+    project.write("0001_x", fails_late(transaction="off"))
+    project.mig("up", code=None)
+    project.write("0001_x", add_field(field="f1"))
+    project.mig("up")
+    project.mig("down")
+    migrations = [name for name in ids(project) if "0001_x" in name]
+    assert len(migrations) == 4
+    aged(project, ["20260101T0100"])
+    prune(project, "--keep-last", 1)
+    assert len([name for name in ids(project) if "0001_x" in name]) == 1
 
 
 def test_displaced_archives_are_judged_apart_from_snapshots(project):
