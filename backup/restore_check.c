@@ -62,8 +62,11 @@ static bool build_and_compare(check *c, mig_error *err) {
 
 bool mig_stage_check(mig_restore *r, mig_restore_item *item, const char *stage, bool indexed, mig_error *err) {
   check c = {.judge = *r, .stage = stage};
-  c.copy = (mig_restore_item){
-      .entry = item->entry, .target = item->target, .is_view = item->is_view, .refused = item->refused};
+  c.copy = (mig_restore_item){.entry = item->entry,
+                              .target = item->target,
+                              .is_view = item->is_view,
+                              .levels_stay = item->levels_stay,
+                              .refused = item->refused};
   c.judge.round = MIG_RESTORE_ROUNDS; /* doubt is settled by look-ups */
   bool ok = indexed || r->options->no_indexes ? compare(&c, err) : build_and_compare(&c, err);
   item->refused = c.copy.refused;

@@ -150,20 +150,6 @@ static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *e
   return ok;
 }
 
-/* The writes may have needed the validator off, so what stands there is read again. */
-static bool bring_options(mig_restore *r, mig_restore_item *item, mig_error *err) {
-  bson_t info, live, recorded;
-  bool there = false;
-  bool ok = mig_db_collection_info(r->w->db, item->target, &info, &there, err);
-  if (ok && there) {
-    mig_options_of(&info, &live);
-    mig_options_of(item->entry->info, &recorded);
-    ok = mig_options_bring(r->w, item->target, &recorded, &live, err) || mig_refused(err, &item->refused);
-  }
-  bson_destroy(&info);
-  return ok;
-}
-
 bool mig_restore_delta(mig_restore *r, mig_restore_item *item, mig_error *err) {
   const mig_collection_entry *entry = item->entry;
   const bool indexes = !r->options->no_indexes;
@@ -171,6 +157,6 @@ bool mig_restore_delta(mig_restore *r, mig_restore_item *item, mig_error *err) {
   mig_crash_point(MIG_CRASH_RESTORE_INDEXES_DROPPED);
   if (entry->holds == MIG_HOLDS_DOCUMENTS && !mig_compare_identical(&item->documents) && !write_documents(r, item, err))
     return false;
-  return bring_options(r, item, err) &&
+  return mig_restore_bring_options(r, item, item->target, err) &&
          (!indexes || mig_indexes_create(r->w, item->target, entry->indexes, &item->refused, err));
 }

@@ -3,6 +3,8 @@
 #include "backup/restore_parts.h"
 #include "base/crash.h"
 
+#define UNAUTHORIZED 13
+
 static bool run(mig_work *w, bson_t *command, mig_error *err) {
   bson_t reply;
   const bool ok = mig_db_command(w->db, MIG_WRITE, command, &reply, err);
@@ -61,11 +63,60 @@ static bool bring_images(mig_work *w, const char *collection, const bson_t *reco
 bool mig_options_bring(mig_work *w, const char *collection, const bson_t *recorded, const bson_t *live,
                        mig_error *err) {
   if (!mig_checkpoint(w, err)) return false;
-  if (!mig_options_validator_same(recorded, live) &&
-      !set_validator(w, collection, mig_options_has_validator(recorded) ? recorded : NULL, "strict", err))
+  if (!mig_options_validator_same(recorded, live) && !set_validator(w, collection, recorded, "strict", err))
     return false;
   const bool ok = mig_options_images_same(recorded, live) || bring_images(w, collection, recorded, live, err);
   if (ok) mig_crash_point(MIG_CRASH_RESTORE_OPTIONS);
+  return ok;
+}
+
+static bool read_options(mig_restore *r, const char *name, bson_t *info, bson_t *view, bool *there, mig_error *err) {
+  const bool ok = mig_db_collection_info(r->w->db, name, info, there, err);
+  mig_options_of(info, view);
+  return ok;
+}
+
+/* Neither has a validator: level and action say nothing about the documents then. */
+static bool only_levels_differ(const bson_t *recorded, const bson_t *live) {
+  return !mig_options_has_validator(recorded) && !mig_options_has_validator(live) &&
+         mig_options_images_same(recorded, live) && !mig_options_validator_same(recorded, live);
+}
+
+/* A restore must not fail for ever over what this server does not keep, or this user may not set. */
+static void leave_levels(mig_restore *r, mig_restore_item *item, const char *why) {
+  item->levels_stay = true;
+  mig_say(r->w->observer, MIG_WARNING,
+          "%s.%s: validationLevel and validationAction, without a validator, are not as they were: %s",
+          mig_db_name(r->w->db), item->target, why);
+}
+
+static bool bring_levels(mig_restore *r, mig_restore_item *item, const char *name, const bson_t *recorded,
+                         const bson_t *live, mig_error *err) {
+  bson_t info, now;
+  bool there = false;
+  mig_error local = {0};
+  if (!mig_options_bring(r->w, name, recorded, live, &local)) {
+    const bool refused = mig_refused(&local, NULL) || (local.code == MIG_E_SERVER && local.server_code == UNAUTHORIZED);
+    if (refused) leave_levels(r, item, local.why[0] ? local.why : local.what);
+    if (!refused && err) *err = local;
+    return refused;
+  }
+  const bool ok = read_options(r, name, &info, &now, &there, err);
+  if (ok && there && only_levels_differ(recorded, &now)) leave_levels(r, item, "the server does not keep them");
+  bson_destroy(&info);
+  return ok;
+}
+
+bool mig_restore_bring_options(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err) {
+  bson_t info, live, recorded;
+  bool there = false;
+  bool ok = read_options(r, name, &info, &live, &there, err);
+  mig_options_of(item->entry->info, &recorded);
+  if (ok && there)
+    ok = only_levels_differ(&recorded, &live)
+             ? item->levels_stay || bring_levels(r, item, name, &recorded, &live, err)
+             : mig_options_bring(r->w, name, &recorded, &live, err) || mig_refused(err, &item->refused);
+  bson_destroy(&info);
   return ok;
 }
 

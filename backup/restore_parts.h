@@ -59,6 +59,7 @@ typedef struct mig_restore_item {
   bson_t *live_info, *live_indexes; /* NULL when it is not there */
   mig_compare_result documents;
   bool validator_differs, images_differ, fixed_differ; /* kinds of options, see spec.h */
+  bool levels_stay; /* level and action without a validator could not be brought: they count no more */
   int64_t indexes_differ;
   mig_bring bring;
   /* A stage that was read back and found the same, and was then renamed to it: its UUID. As long as that is what stands
@@ -161,6 +162,9 @@ bool mig_restore_settle_strays(mig_restore *r, mig_error *err);
 
 /* Both are the options of a listCollections entry: collection gets the recorded validator and pre-image options. */
 bool mig_options_bring(mig_work *w, const char *collection, const bson_t *recorded, const bson_t *live, mig_error *err);
+/* The recorded options to `name`, the target or its stage, as far as collMod can. What stands there is read again: the
+ * writes may have needed the validator off. Level and action without a validator stop no restore: a warning. */
+bool mig_restore_bring_options(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err);
 bool mig_validator_off(mig_work *w, const char *collection, mig_error *err);
 
 /* Drops what is not in the archive or not the same; unique_too: every unique one as well. */

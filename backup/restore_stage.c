@@ -135,22 +135,9 @@ static bool load(mig_restore *r, mig_restore_item *item, const char *stage, mig_
          load_by(r, item, stage, false, &refused, err);
 }
 
-static bool bring_options(mig_restore *r, mig_restore_item *item, const char *stage, mig_error *err) {
-  bson_t info, live, recorded;
-  bool there = false;
-  bool ok = mig_db_collection_info(r->w->db, stage, &info, &there, err);
-  if (ok) {
-    mig_options_of(&info, &live);
-    mig_options_of(item->entry->info, &recorded);
-    ok = mig_options_bring(r->w, stage, &recorded, &live, err) || mig_refused(err, &item->refused);
-  }
-  bson_destroy(&info);
-  return ok;
-}
-
 /* Documents and options. */
 static bool fill(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err) {
-  return create(r, item, name, err) && load(r, item, name, err) && bring_options(r, item, name, err);
+  return create(r, item, name, err) && load(r, item, name, err) && mig_restore_bring_options(r, item, name, err);
 }
 
 bool mig_stage_build(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err) {
@@ -184,6 +171,7 @@ static bool go_on(mig_restore *r, mig_restore_item *item, const char *stage, boo
     ok = *ready = mig_restore_delta(&here, &left, err);
     ok = ok || mig_refused(err, NULL); /* it is made anew */
     if (*ready) item->refused = left.refused;
+    if (*ready) item->levels_stay = left.levels_stay;
     if (*ready) r->report->written += report.written;
   }
   mig_restore_item_forget(&left);

@@ -133,9 +133,10 @@ bool mig_options_validator_same(const bson_t *a, const bson_t *b) {
   bson_iter_t x, y;
   const bool has = mig_options_has_validator(a);
   if (has != mig_options_has_validator(b)) return false;
-  if (!has) return true; /* level and action of no validator mean nothing */
-  return mig_bson_find(a, "validator", &x) && mig_bson_find(b, "validator", &y) && same_bytes(&x, &y) &&
-         strcmp(text_or(a, "validationLevel", "strict"), text_or(b, "validationLevel", "strict")) == 0 &&
+  if (has && !(mig_bson_find(a, "validator", &x) && mig_bson_find(b, "validator", &y) && same_bytes(&x, &y)))
+    return false;
+  /* without a validator they wait for the next one */
+  return strcmp(text_or(a, "validationLevel", "strict"), text_or(b, "validationLevel", "strict")) == 0 &&
          strcmp(text_or(a, "validationAction", "error"), text_or(b, "validationAction", "error")) == 0;
 }
 

@@ -31,7 +31,8 @@ bson_t *mig_options_to_send(const bson_t *options, const char *const *more);
 /* Of options or an index spec from anywhere: has it a field that would steer the command elsewhere ("$db", a session)?
  */
 bool mig_spec_steers(const bson_t *spec);
-/* Validators count as the server acts: no level means "strict", no action "error", no or an empty validator none. */
+/* Validators count as the server acts: no level means "strict", no action "error", no or an empty validator none. Level
+ * and action count without one, too: the next validator may be given without. */
 bool mig_options_validator_same(const bson_t *a, const bson_t *b);
 /* Options that collMod sets on a collection that is there: pre-images. */
 bool mig_options_images_same(const bson_t *a, const bson_t *b);

@@ -7,6 +7,7 @@ import pytest
 from bson import Int64
 
 from cli_support import three_lines
+from wireproxy import Rule, WireProxy, error, reply_with
 
 FAILS = {"insert": {"collection": "witness", "documents": [{"_id": 1}]}}  # it is there: the last step fails
 
@@ -170,6 +171,55 @@ def test_a_number_in_a_validator_comes_back_with_its_type(project, was, becomes)
     before = raw_options(p, "special")
     destroyed_and_undone(p, modify("special", validator={"a": {"$lt": becomes}}))
     assert raw_options(p, "special") == before
+
+
+def levels(p, name):
+    """As the server acts: what is not said is strict and error."""
+    options = options_of(p, name)
+    return options.get("validator") or {}, options.get("validationLevel", "strict"), options.get("validationAction", "error")
+
+
+@pytest.mark.parametrize("level, action", [("off", "warn"), ("moderate", "error"), (None, None)])
+@pytest.mark.parametrize("how", ["set", "off", "dropped"])
+def test_level_and_action_without_a_validator_come_back(project, level, action, how):
+    """A validator given later without them acts by those that stand there. It was said: byte for byte."""
+    p = project
+    p.db.special.insert_many([{"_id": i, "n": -i} for i in range(5)])
+    if level:
+        p.db.command("collMod", "special", validator={}, validationLevel=level, validationAction=action)
+    before = levels(p, "special")
+    assert before == ({}, level or "strict", action or "error")
+    kept = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    now = {"set": modify("special", validator={"n": {"$gte": 0}}, validationLevel="strict", validationAction="error"),
+           "off": modify("special", validator={}, validationLevel="off", validationAction="error"),
+           "dropped": {"dropCollection": {"collection": "special"}}}[how]
+    p.db.witness.insert_one({"_id": 1})
+    p.write("0001_destroy", {"transaction": "off", "up": [now, FAILS]})
+    p.mig("up", code=3)
+    assert levels(p, "special") == before and p.db.special.count_documents({}) == 5
+    for strategy in ("delta", "swap"):  # by hand, too
+        p.db.command("collMod", "special", validator={}, validationLevel="off", validationAction="error")
+        p.mig("snapshot", "diff", kept, "--only", "special", code=6)
+        p.mig("restore", kept, "--yes", "--only", "special", "--strategy", strategy)
+        assert levels(p, "special") == before
+    p.mig("snapshot", "diff", kept, "--only", "special")
+
+
+@pytest.mark.parametrize("answer", [error(13, "not authorized"), error(59, "no such command"), {"ok": 1.0}])
+def test_level_and_action_that_cannot_be_put_back_stop_no_restore_and_are_named(project, answer):
+    """They say nothing about documents: readWrite alone restores, and a server that keeps no level does not go on for ever."""
+    p = project
+    p.db.special.insert_many([{"_id": i} for i in range(5)])
+    kept = p.mig("snapshot", "create", "--only", "special", "--json").lines[0]["snapshot"]
+    p.mig("doctor")
+    p.db.command("collMod", "special", validator={}, validationLevel="off", validationAction="warn")
+    p.db.special.delete_one({"_id": 1})
+    with WireProxy(p.uri, [Rule("collMod", reply_with(answer), collection="special", times=None)]) as proxy:
+        result = p.mig("restore", kept, "--yes", "--strategy", "delta", uri=proxy.uri)
+    assert p.db.special.count_documents({}) == 5 and "special: validationLevel and validationAction" in result.err
+    assert result.err.count("validationLevel") == 1 and levels(p, "special")[1] == "off"
+    p.mig("restore", kept, "--yes")
+    assert levels(p, "special") == ({}, "strict", "error")
 
 
 @pytest.mark.parametrize("was, becomes", NOT_QUITE)

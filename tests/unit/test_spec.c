@@ -68,7 +68,9 @@ static bool validators(const char *a, const char *b) {
 
 static void validators_count_as_the_server_acts(void **state) {
   (void)state;
-  assert_true(validators("{}", "{\"validator\":{},\"validationLevel\":\"off\"}"));
+  assert_true(validators("{}", "{\"validator\":{},\"validationLevel\":\"strict\",\"validationAction\":\"error\"}"));
+  assert_false(validators("{}", "{\"validator\":{},\"validationLevel\":\"off\"}"));
+  assert_false(validators("{\"validationAction\":\"warn\"}", "{\"validator\":{}}"));
   assert_true(validators("{\"validator\":{\"a\":1}}",
                          "{\"validator\":{\"a\":1},\"validationLevel\":\"strict\",\"validationAction\":\"error\"}"));
   assert_false(validators("{\"validator\":{\"a\":1}}", "{\"validator\":{\"a\":1},\"validationAction\":\"warn\"}"));
