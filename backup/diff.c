@@ -55,7 +55,9 @@ bool mig_diff_beyond(mig_work *w, const mig_archive *archive, char ***names, siz
   *names = NULL;
   *count = 0;
   if (!mig_archive_contents(archive)->whole_database) return true;
-  bool ok = beyond_live(&d, err);
+  bool stored = false; /* it was left out, whatever it held then */
+  bool ok =
+      beyond_live(&d, err) && mig_snapshot_stored(w, &stored, err) && (!stored || note_beyond(&d, MIG_STORED, err));
   if (ok && !(*names = mig_alloc((d.beyond_count + 1) * sizeof **names)))
     ok = mig_no_memory(err, "the list of collections");
   for (size_t i = 0; i < d.beyond_count; i++) {

@@ -68,6 +68,7 @@ bool mig_dump_import(mig_work *w, mig_store *store, const mig_dump_import_option
             mig_dump_sort_next(x.sort, &x.place, &x.more, err) && begin(&x, store, out, err) &&
             add_collections(&x, err) && mig_archive_finish(x.archive, &out->path, out->sha256, &out->bytes, err);
   if (ok) mig_snapshot_describe(mig_archive_manifest(x.archive), out);
+  if (ok && (out->stored_left = x.dump->stored_left)) mig_snapshot_say_stored(w->observer, x.dump->database);
   mig_archive_writer_free(x.archive);
   mig_dump_sort_free(x.sort);
   mig_dump_close(x.dump);

@@ -13,11 +13,12 @@ bool mig_dump_leaves_out(const char *name) {
   return mig_snapshot_leaves_out(name) || name[0] == '$';
 }
 
-static bool wanted(const mig_dump *d, const mig_dump_open_options *o, const char *name) {
+static bool wanted(mig_dump *d, const mig_dump_open_options *o, const char *name) {
   for (const char *const *n = o->only; n && *n; n++)
     if (strcmp(*n, name) == 0) return true;
   if (o->only) return false;
   if (!mig_dump_leaves_out(name)) return true;
+  d->stored_left = d->stored_left || strcmp(name, MIG_STORED) == 0;
   mig_say(d->w->observer, MIG_INFO, "%s.%s is left out: snapshots do not hold it", d->database, name);
   return false;
 }

@@ -36,6 +36,7 @@ typedef struct mig_dump {
   bool is_archive;
   bool only_some; /* collections were named */
   bool oplog_told;
+  bool stored_left;       /* it has MIG_STORED, which is left out */
   int fd;                 /* the archive, or the spool; -1 */
   uint64_t bytes, blocks; /* of the archive; where its first block begins */
   int open_fd;            /* of the collection read last; -1 */

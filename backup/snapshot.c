@@ -5,6 +5,7 @@
 
 #include "backup/snapshot_written.h"
 #include "base/clock.h"
+#include "base/names.h"
 
 #define ROOM_FOR_METADATA     (4u << 20)
 #define TRANSACTION_MAX_BYTES ((int64_t)1 << 30)  /* a transaction lives a minute: larger ones would end in between */
@@ -155,6 +156,14 @@ static bool try_once(attempt *a, consistency c, mig_snapshot_info *out, mig_erro
   return ok;
 }
 
+void mig_snapshot_say_stored(const mig_observer *observer, const char *database) {
+  mig_say(observer, MIG_WARNING,
+          "%s." MIG_STORED
+          ", the functions stored in the server, is not in the snapshot, and no restore brings it back: "
+          "keep a copy by other means",
+          database);
+}
+
 /* One step down: what asks less of the server's history. A transaction has none to speak of. */
 static consistency next_best(const attempt *a, consistency c) {
   return c == AT_CLUSTER_TIME && a->plan->with_documents > 1 ? EACH_AT_ITS_TIME : PER_COLLECTION;
@@ -193,6 +202,8 @@ bool mig_snapshot_take(mig_work *w, const mig_snapshot_options *options, mig_sna
   if (ok) {
     attempt a = {.w = w, .options = options, .plan = &plan, .id = id};
     ok = take(&a, out, err);
+    out->stored_left = plan.stored_left;
+    if (ok && plan.stored_left) mig_snapshot_say_stored(w->observer, mig_db_name(w->db));
   }
   mig_snapshot_plan_clear(&plan);
   mig_free(id);

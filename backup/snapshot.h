@@ -36,13 +36,17 @@ typedef struct mig_snapshot_info {
   char digest[MIG_SHA256_HEX]; /* of the content */
   uint64_t bytes, raw_bytes, documents;
   char consistency[16];
-  bson_t *written; /* names of collections that were written to while they were read; NULL: nobody looked */
+  bool stored_left; /* the database stores functions (system.js), which a snapshot of the whole does not hold */
+  bson_t *written;  /* names of collections that were written to while they were read; NULL: nobody looked */
 } mig_snapshot_info;
 
 bool mig_snapshot_take(mig_work *w, const mig_snapshot_options *options, mig_snapshot_info *out, mig_error *err);
 void mig_snapshot_info_clear(mig_snapshot_info *info);
 /* What a finished manifest tells: sizes, digest, consistency. */
 void mig_snapshot_describe(const mig_manifest *m, mig_snapshot_info *out);
+
+/* A warning: the functions stored in this database are not in the snapshot. */
+void mig_snapshot_say_stored(const mig_observer *observer, const char *database);
 
 /* Estimated raw bytes and documents of the wanted collections, by their metadata. */
 bool mig_snapshot_estimate(mig_work *w, const mig_snapshot_want *wants, size_t count, int64_t *documents,

@@ -24,6 +24,19 @@ bool mig_snapshot_leaves_out(const char *name) {
   return mig_name_reserved(name) && strcmp(name, MIG_LEDGER) != 0;
 }
 
+bool mig_snapshot_stored(mig_work *w, bool *there, mig_error *err) {
+  bson_t *find =
+      BCON_NEW("find", BCON_UTF8(MIG_STORED), "projection", "{", "_id", BCON_INT32(1), "}", "limit", BCON_INT32(1));
+  bson_t doc;
+  mig_error local = {0};
+  const bool ok = mig_db_first(w->db, find, &doc, there, &local);
+  bson_destroy(&doc);
+  bson_destroy(find);
+  if (ok || (local.code == MIG_E_SERVER && !mig_db_passing(&local))) return true;
+  if (err) *err = local;
+  return false;
+}
+
 static mig_snapshot_item *find_item(const mig_snapshot_plan *plan, const char *name) {
   for (size_t i = 0; i < plan->count; i++)
     if (strcmp(plan->items[i].name, name) == 0) return &plan->items[i];
@@ -119,7 +132,7 @@ bool mig_snapshot_plan_make(mig_work *w, const mig_snapshot_want *wants, size_t 
                             mig_error *err) {
   bool ok = true;
   *out = (mig_snapshot_plan){.whole_database = wants == NULL};
-  if (!wants) ok = list_all(w, out, err);
+  if (!wants) ok = list_all(w, out, err) && mig_snapshot_stored(w, &out->stored_left, err);
   for (size_t i = 0; ok && wants && i < count; i++) ok = add_item(out, wants[i].collection, wants[i].holds, err);
   for (size_t i = 0; ok && i < out->count; i++) {
     mig_snapshot_item *item = &out->items[i];

@@ -23,6 +23,7 @@ typedef struct mig_snapshot_plan {
   size_t count;
   size_t with_documents;
   bool whole_database;
+  bool stored_left;             /* of the whole database: functions are stored in it (MIG_STORED), and left out */
   int64_t documents, raw_bytes; /* estimates */
 } mig_snapshot_plan;
 
@@ -32,6 +33,8 @@ bool mig_snapshot_plan_unchanged(mig_work *w, const mig_snapshot_plan *plan, mig
 void mig_snapshot_plan_clear(mig_snapshot_plan *plan);
 /* A collection that a snapshot of the whole database does not take. */
 bool mig_snapshot_leaves_out(const char *name);
+/* Does the database store functions? A server that does not tell this user has none as far as we know. */
+bool mig_snapshot_stored(mig_work *w, bool *there, mig_error *err);
 
 /* Reads a collection's documents into the open collection of the archive, and counts them against the server's count.
  * at_one_time: reads and counts see one state, so they must agree. */

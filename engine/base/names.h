@@ -28,5 +28,6 @@ const char *mig_name_nearest(const char *given, const char *const *candidates);
 #define MIG_LEDGER "migrationlogs"
 #define MIG_EVENTS "migrationevents"
 #define MIG_LOCKS  "migrationlocks"
+#define MIG_STORED "system.js" /* the users' functions: theirs, although it is called as the server's own */
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "backup/archive_read.h"
 #include "backup/store_receive.h"
+#include "base/names.h"
 #include "run/emergency.h"
 
 static void json_info(mig_cli *cli, const mig_snapshot_info *s) {
@@ -14,6 +15,7 @@ static void json_info(mig_cli *cli, const mig_snapshot_info *s) {
                           BCON_INT64((int64_t)s->raw_bytes), "documents", BCON_INT64((int64_t)s->documents),
                           "consistency", BCON_UTF8(s->consistency));
   if (s->written) BSON_APPEND_ARRAY(line, "writtenMeanwhile", s->written);
+  if (s->stored_left) BCON_APPEND(line, "leftOut", "[", BCON_UTF8(MIG_STORED), "]");
   cli_json(cli, line);
   bson_destroy(line);
 }

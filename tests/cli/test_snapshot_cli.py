@@ -11,6 +11,7 @@ import stat
 import subprocess
 
 import bson.json_util
+import pymongo
 import pytest
 
 from cli_support import MAIL, REFUSED_BY_SERVER, add_users, one, picture, snapshots, three_lines, with_validator
@@ -120,6 +121,45 @@ def test_a_migrations_own_snapshot_still_records_what_is_not_there(project):
     assert "fresh" not in project.db.list_collection_names()
     shown = project.mig("snapshot", "show", snapshots(project)[0], "--json").lines  # what it displaced is another one
     assert {line["collection"]: line["holds"] for line in shown if "collection" in line}["fresh"] == "absent"
+
+
+def stored_functions(p):
+    try:
+        p.db["system.js"].insert_one({"_id": "twice", "value": bson.Code("function(x){return 2*x}")})
+    except pymongo.errors.PyMongoError as error:
+        pytest.skip(f"this server stores no functions: {str(error)[:100]}")
+
+
+def test_stored_functions_are_named_as_left_out_of_snapshots_and_restores(project):
+    """system.js is the users' own. A snapshot of the whole database, and a restore of it, left it out without a word."""
+    fill(project)
+    stored_functions(project)
+    result = project.mig("snapshot", "create", "--json")
+    made = one(result, "snapshot")
+    assert made["leftOut"] == ["system.js"] and result.err.count("system.js, the functions stored in the server, is not in") == 1
+    only = project.mig("snapshot", "create", "--json", "--only", "users")
+    assert "leftOut" not in one(only, "snapshot") and "system.js" not in only.err  # nobody asked for it
+    project.db["system.js"].update_one({"_id": "twice"}, {"$set": {"value": bson.Code("function(x){return 3*x}")}})
+    restored = project.mig("restore", made["snapshot"], "--yes", "--json")
+    assert one(restored, "restored")["stays"] == ["system.js"]
+    assert "system.js" in project.mig("restore", made["snapshot"], "--yes").out
+    assert "3*x" in str(project.db["system.js"].find_one())
+    project.db["system.js"].delete_many({})  # empty: there is nothing to lose
+    result = project.mig("snapshot", "create", "--json")
+    assert "leftOut" not in one(result, "snapshot") and "system.js" not in result.err
+    assert one(project.mig("restore", made["snapshot"], "--yes", "--json"), "restored")["stays"] == []
+
+
+def test_stored_functions_of_a_dump_are_named_as_left_out(project):
+    folder = project.folder / "dump" / "app"
+    folder.mkdir(parents=True)
+    (folder / "users.bson").write_bytes(bson.encode({"_id": 1}))
+    (folder / "users.metadata.json").write_text('{"indexes":[],"collectionName":"users","type":"collection"}')
+    result = project.mig("snapshot", "import", "dump", "--json")
+    assert "leftOut" not in one(result, "snapshot") and "system.js" not in result.err
+    (folder / "system.js.bson").write_bytes(bson.encode({"_id": "twice", "value": bson.Code("function(x){return 2*x}")}))
+    result = project.mig("snapshot", "import", "dump", "--json")
+    assert one(result, "snapshot")["leftOut"] == ["system.js"] and "app.system.js, the functions stored" in result.err
 
 
 # ---- list, show --------------------------------------------------------------------------------------------------------
