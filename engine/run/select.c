@@ -14,6 +14,11 @@ static bool modified(const mig_migration *m, const mig_entry *e) {
   return m && applied(e) && e->checksum && strcmp(m->checksum, e->checksum) != 0;
 }
 
+/* The file of an applied entry under another name, if the entry's own is gone: a file that the ledger does not know. */
+static bool stands_for(const mig_migration *m, const mig_entry *e, const mig_ledger *ledger) {
+  return applied(e) && e->checksum && strcmp(m->checksum, e->checksum) == 0 && !mig_ledger_find(ledger, m->name);
+}
+
 static int by_name(const void *a, const void *b) {
   const mig_finding *x = a, *y = b;
   return mig_name_order(x->migration ? x->migration->name : x->entry->name,
@@ -46,9 +51,8 @@ bool mig_select_all(const mig_engine *e, const mig_ledger *ledger, mig_finding *
     if (has_file[i]) continue;
     mig_finding *f = &list[n++];
     *f = (mig_finding){.entry = entry, .status = entry->status, .missing = entry->status == MIG_STATUS_APPLIED};
-    for (size_t k = 0; f->missing && entry->checksum && k < folder->count && !f->renamed_to; k++)
-      if (strcmp(folder->items[k]->checksum, entry->checksum) == 0 && !mig_ledger_find(ledger, folder->items[k]->name))
-        f->renamed_to = folder->items[k];
+    for (size_t k = 0; f->missing && k < folder->count && !f->renamed_to; k++)
+      if (stands_for(folder->items[k], entry, ledger)) f->renamed_to = folder->items[k];
   }
   mig_free(has_file);
   qsort(list, n, sizeof *list, by_name);
@@ -68,6 +72,29 @@ static bool refuse_modified(const mig_migration *m, const mig_entry *e, mig_erro
   mig_fail(err, MIG_E_CHECK, "%s was modified after it was applied", m->path);
   mig_why(err, "its checksum is %.12s..., the ledger says %.12s...", m->checksum, e->checksum);
   return mig_hint(err, "put the file back as it was and write a new migration for the change");
+}
+
+/* The exact name: mig_folder_find also takes a number or version for one. */
+static bool has_file(const mig_folder *folder, const mig_entry *e) {
+  for (size_t i = 0; i < folder->count; i++)
+    if (strcmp(folder->items[i]->name, e->name) == 0) return true;
+  return false;
+}
+
+/* What is applied already must not run again because its file has another name. An entry of the new name, from `mark`
+ * too, is a person's word on it. */
+static bool refuse_renamed(const mig_folder *folder, const mig_ledger *ledger, const mig_migration *m, mig_error *err) {
+  for (size_t i = 0; i < ledger->count; i++) {
+    const mig_entry *old = &ledger->items[i];
+    if (!stands_for(m, old, ledger) || has_file(folder, old)) continue;
+    mig_fail(err, MIG_E_CHECK, "%s is %.150s under another name, which is applied already", m->path, old->name);
+    mig_why(err, "its checksum is the same (%.12s...), and %.150s has no file any more", m->checksum, old->name);
+    return mig_hint(err,
+                    "give it its old name again, or say that it is applied: mig mark %.100s --applied --why TEXT; "
+                    "if it is to run once more: --pending instead",
+                    m->name);
+  }
+  return true;
 }
 
 static bool unknown_name(const mig_engine *e, const char *name, mig_error *err) {
@@ -100,6 +127,10 @@ bool mig_select_up(const mig_engine *e, const mig_ledger *ledger, const mig_up_o
       return refuse_modified(m, entry, err);
     }
     bool chosen = !applied(entry) && (!o->only || m == last) && (o->steps <= 0 || n < (size_t)o->steps);
+    if (chosen && !refuse_renamed(folder, ledger, m, err)) {
+      mig_free(list);
+      return false;
+    }
     if (chosen) list[n++] = (mig_choice){.migration = m, .entry = entry};
     if (!o->only && m == last) break;
   }

@@ -13,7 +13,8 @@ typedef struct mig_choice {
   const mig_entry *entry; /* NULL: the ledger does not know it */
 } mig_choice;
 
-/* Pending ones in order. Fails when a chosen or applied file was modified after it was applied (MIG_E_CHECK). */
+/* Pending ones in order. Fails when an applied file was modified after it was applied, or a chosen one is an applied
+ * one under another name (MIG_E_CHECK). */
 bool mig_select_up(const mig_engine *e, const mig_ledger *ledger, const mig_up_options *options, mig_choice **out,
                    size_t *count, mig_error *err);
 /* Applied ones, newest first. Fails for one whose file is missing, modified or not reversible. */

@@ -281,6 +281,62 @@ def test_renamed_file_is_found_and_named(project):
         assert "0002_better has the same content: give it its old name again" in project.mig(*command, code=code).out
 
 
+def renamed(p):
+    """0001_pay adds 100 to n; applied, then its file gets another name."""
+    p.db.users.insert_one({"_id": 0, "n": 0})
+    path = p.write("0001_pay", {"up": [{"update": {"collection": "users", "filter": {}, "update": {"$inc": {"n": 100}}}}]})
+    p.mig("up")
+    return path.rename(p.migrations / "0001_pay-bonus.json")
+
+
+@pytest.mark.parametrize("command", [["plan"], ["up"], ["up", "--dry-run"], ["run", "0001_pay-bonus"],
+                                     ["start", "--", "sh", "-c", "echo started"]], ids=lambda c: " ".join(c[:2]))
+def test_renamed_file_of_an_applied_migration_is_not_run_a_second_time(project, command):
+    renamed(project)
+    before = picture(project)
+    result = project.mig(*command, code=6, MIGRATE_ON_START="true", MIGRATE_ON_START_FAIL_HARD="true")
+    three_lines(result, "0001_pay-bonus", "0001_pay ", "checksum", "old name", "mig mark 0001_pay-bonus --applied --why")
+    assert picture(project) == before and project.db.users.find_one()["n"] == 100 and "started" not in result.out
+
+
+@pytest.mark.parametrize("way", ["old name", "applied", "pending"])
+def test_each_way_out_of_a_renamed_file_works_and_up_goes_on(project, way):
+    path = renamed(project)
+    project.write("0002_f2", add_field(field="f2"))
+    assert "0001_pay-bonus" in project.mig("up", code=6).err
+    if way == "old name":
+        path.rename(project.migrations / "0001_pay.json")
+    else:
+        project.mig("mark", "0001_pay-bonus", f"--{way}", "--why", "says who")
+    project.mig("up")
+    assert project.db.users.find_one()["n"] == (200 if way == "pending" else 100) and fields(project) == ["f2"]
+    if way != "old name":
+        project.mig("validate", code=6)
+        project.mig("mark", "0001_pay", "--pending", "--why", "has another name now")
+    project.mig("validate")
+
+
+@pytest.mark.parametrize("before", ["reverted", "failed", "both there", "others first"])
+def test_file_of_the_same_content_is_run_where_none_of_that_content_is_applied_and_gone(project, before):
+    add_users(project)
+    path = project.write("0001_f1", {**add_field(field="f1"), "verify": NEVER} if before == "failed" else add_field(field="f1"))
+    project.mig("up", code=None)
+    if before == "reverted":
+        project.mig("down")
+    if before == "both there":
+        project.write("0002_f2", path.read_text())
+    elif before == "others first":
+        path.rename(project.migrations / "0002_f2.json")
+        project.write("0001_a", add_field(field="f3"))
+        project.mig("up", "--to", "0001_a")  # not yet at the renamed one
+        assert fields(project) == ["f1", "f3"]
+        return
+    else:
+        path.rename(project.migrations / "0002_f2.json")
+    project.mig("up", code=None if before == "failed" else 0)
+    assert project.status("0002_f2") == ("failed" if before == "failed" else "applied")
+
+
 def test_status_json_names_each_problem(project):
     three(project)
     project.mig("up", "--steps", "2")
