@@ -17,7 +17,8 @@ typedef struct mig_host {
 } mig_host;
 
 void mig_host_self(mig_host *out);
-/* True only when it is certain: same machine, and no such process any more. */
+/* True only when it is certain: same machine, and no such process any more. False as well for one that cannot be looked
+ * at. */
 bool mig_host_dead(const char *machine, int64_t pid, int64_t started);
 
 #endif
