@@ -13,7 +13,8 @@ volatile sig_atomic_t mig_cli_stop;
 static void on_signal(int number) {
   static const char again[] = "\nstopped at once; run `mig recover`\n";
   static const char first[] = "\nstopping as soon as it is safe (a second signal stops at once)\n";
-  (void)number;
+  if (mig_cli_stop && number == SIGHUP)
+    return; /* a shell sends it, and the kernel again when that ends: nobody insists */
   if (mig_cli_stop) {
     ssize_t ignored = write(STDERR_FILENO, again, sizeof again - 1);
     (void)ignored;
@@ -30,6 +31,7 @@ static struct {
   struct sigaction before;
 } caught[] = {{.number = SIGINT, .handler = on_signal},
               {.number = SIGTERM, .handler = on_signal},
+              {.number = SIGHUP, .handler = on_signal}, /* the terminal is gone; a run must not end half-way with it */
               /* a closed pipe is a write error, not the end in the middle of a run */
               {.number = SIGPIPE, .handler = SIG_IGN},
               /* so is a limit on the size of files */
@@ -40,7 +42,9 @@ void mig_cli_catch_signals(void) {
   for (size_t i = 0; !catching && i < sizeof caught / sizeof *caught; i++) {
     struct sigaction action = {.sa_handler = caught[i].handler, .sa_flags = SA_RESTART};
     sigemptyset(&action.sa_mask);
-    sigaction(caught[i].number, &action, &caught[i].before);
+    sigaction(caught[i].number, NULL, &caught[i].before);
+    if (caught[i].number == SIGHUP && caught[i].before.sa_handler == SIG_IGN) continue; /* nohup */
+    sigaction(caught[i].number, &action, NULL);
   }
   catching = true;
 }

@@ -32,11 +32,12 @@ static bool find_program(const char *name, mig_error *err) {
 
 /* The program gets our place with nothing of ours: signals as they were, no open files, the environment untouched. */
 static bool become(mig_cli *cli, mig_error *err) {
-  sigset_t both, before;
-  sigemptyset(&both);
-  sigaddset(&both, SIGINT);
-  sigaddset(&both, SIGTERM);
-  sigprocmask(SIG_BLOCK, &both, &before);
+  sigset_t stops, before;
+  sigemptyset(&stops);
+  sigaddset(&stops, SIGHUP);
+  sigaddset(&stops, SIGINT);
+  sigaddset(&stops, SIGTERM);
+  sigprocmask(SIG_BLOCK, &stops, &before);
   if (mig_cli_stop) return mig_fail(err, MIG_E_INTERRUPTED, "interrupted before the program was started");
   mig_cli_release_signals();
   mig_cli_show_environment();

@@ -240,7 +240,8 @@ def test_program_is_our_process_and_gets_the_signals(project):
     assert replica.stdout.read() == "term\n" and replica.wait(timeout=30) == 42
 
 
-@pytest.mark.parametrize("ignored", [[], [signal.SIGINT], [signal.SIGTERM, signal.SIGPIPE]], ids=["none", "INT", "TERM-PIPE"])
+@pytest.mark.parametrize("ignored", [[], [signal.SIGINT], [signal.SIGTERM, signal.SIGPIPE], [signal.SIGHUP]],
+                         ids=["none", "INT", "TERM-PIPE", "HUP"])
 def test_program_gets_its_arguments_environment_files_and_signal_dispositions_untouched(project, ignored):
     three(project)
     tell = ("import json, os, sys; print(json.dumps([sys.argv[1:], sorted(os.environ.items()), sorted(os.listdir('/proc/self/fd')),"
@@ -251,7 +252,7 @@ def test_program_gets_its_arguments_environment_files_and_signal_dispositions_un
     def run(words):
         done = subprocess.run(words, cwd=project.folder, env=env, capture_output=True, text=True, timeout=120,
                               preexec_fn=lambda: [signal.signal(n, signal.SIG_IGN if n in ignored else signal.SIG_DFL)
-                                                  for n in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)])
+                                                  for n in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ)])
         assert done.returncode == 0, done
         return json.loads(done.stdout)
     direct, started = run(arguments), run([os.environ["MIG_BIN"], "start", "--", *arguments])

@@ -2,6 +2,7 @@
 import contextlib
 import datetime
 import os
+import pty
 import signal
 import time
 
@@ -144,7 +145,7 @@ def test_live_runner_elsewhere_is_not_taken_for_dead(ready):
     assert ready.status("0001_count") is None
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signal_undoes_and_exits_130(ready, signal_number):
     before = ready.digest()
     run = ready.start("up")
@@ -155,6 +156,54 @@ def test_signal_undoes_and_exits_130(ready, signal_number):
     assert ready.digest() == before
     assert ready.status("0001_count") == "failed"
     assert ready.db.migrationlocks.find_one({"_id": "mig"})["locked"] is False
+
+
+def test_hangup_that_comes_twice_undoes_and_exits_130(ready):
+    """A shell passes it on, and the kernel sends it again when the shell ends: nobody insists."""
+    before = ready.digest()
+    with held_in_steps(ready) as (run, _, hold):
+        for _ in range(2):
+            run.send_signal(signal.SIGHUP)
+            time.sleep(0.1)
+        hold.released.set()
+        out, err = run.communicate(timeout=120)
+    assert run.returncode == 130, err
+    assert ready.digest() == before and ready.status("0001_count") == "failed"
+    assert ready.db.migrationlocks.find_one({"_id": "mig"})["locked"] is False
+
+
+def test_lost_terminal_undoes_and_frees_the_lease(ready):
+    """The real thing: the other end of its controlling terminal is closed, and nothing can be printed any more."""
+    before = ready.digest()
+    hold = HoldReply()
+    with WireProxy(ready.uri, [Rule("update", hold, collection="users", nth=2)]) as proxy:
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(ready.folder)
+            os.execve(os.environ["MIG_BIN"], ["mig", "up"], ready.environment(proxy.uri))
+        assert hold.reached.wait(60)
+        os.close(terminal)
+        time.sleep(0.2)
+        hold.released.set()
+        _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert ready.digest() == before and ready.status("0001_count") == "failed"
+    assert ready.db.migrationlocks.find_one({"_id": "mig"})["locked"] is False
+
+
+def test_hangup_is_not_heard_where_it_was_ignored_already(ready):
+    """nohup mig up"""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with held_in_steps(ready) as (run, _, hold):
+            run.send_signal(signal.SIGHUP)
+            time.sleep(0.1)
+            hold.released.set()
+            out, err = run.communicate(timeout=120)
+    finally:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    assert run.returncode == 0, err
+    assert ready.status("0001_count") == "applied"
 
 
 def test_second_signal_stops_at_once_and_recover_settles_it(ready):

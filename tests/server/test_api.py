@@ -305,7 +305,8 @@ def test_progress_of_a_run_here_and_of_one_elsewhere_is_live(served):
     assert any(m["going"] and m["phase"] for m in rows)
 
 
-def test_sigterm_undoes_the_run_in_hand_cancels_the_rest_and_exits_0(project):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sigterm_or_sighup_undoes_the_run_in_hand_cancels_the_rest_and_exits_0(project, number):
     three(project)
     big(project)
     before = project.digest("users")
@@ -315,7 +316,7 @@ def test_sigterm_undoes_the_run_in_hand_cancels_the_rest_and_exits_0(project):
     until = time.monotonic() + 60
     while time.monotonic() < until and (project.ledger("0001_f1") or {}).get("run", {}).get("phase") != "steps":
         time.sleep(0.02)
-    assert s.stop(signal.SIGTERM) == 0, s.log()
+    assert s.stop(number) == 0, s.log()
     assert project.digest("users") == before and project.status("0001_f1") == "failed"
     assert project.ledger("0001_f1")["run"]["phase"] == "done" and project.status("0002_f2") is None and free(project)
     assert one(project.mig("status", "--json"), "restoreInterrupted")["unfinished"] == 0

@@ -15,7 +15,8 @@
 
 #include "run/host.h"
 
-/* Stands before the C library's: what /proc does that hides other users' processes, or a process without descriptors. */
+/* Stands before the C library's: what /proc does that hides other users' processes, or a process without descriptors.
+ */
 static int stat_fails_with;
 
 FILE *fopen(const char *path, const char *mode) {
