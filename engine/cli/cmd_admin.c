@@ -41,7 +41,7 @@ bool cmd_force_unlock(mig_cli *cli, mig_error *err) {
     return mig_hint(
         err, "look at `mig lock-status`; if the holder is surely gone: mig force-unlock --confirm, then mig recover");
   }
-  bool ok = mig_cli_open(cli, &e, err) && mig_lease_force_unlock(e->db, &was, err);
+  bool ok = mig_cli_open(cli, &e, err) && mig_lease_look(e->db, &was, err) && mig_lease_force_unlock(e->db, &was, err);
   cli->changed = ok;
   if (ok) json_lease(cli, &was);
   if (ok && !was.locked)

@@ -48,7 +48,8 @@ void mig_lease_state_read(const bson_t *doc, int64_t now_unix_ms, mig_lease_stat
 /* The next token will be larger than `least`. */
 bool mig_lease_raise_fence(mig_db *db, int64_t least, mig_error *err);
 bool mig_lease_look(mig_db *db, mig_lease_state *out, mig_error *err);
-/* Takes it away from whoever holds it. *was tells who that was. */
-bool mig_lease_force_unlock(mig_db *db, mig_lease_state *was, mig_error *err);
+/* Takes it away from the holder that was seen (by mig_lease_look), and from no other: MIG_E_LEASE when one took it
+ * meanwhile. */
+bool mig_lease_force_unlock(mig_db *db, const mig_lease_state *seen, mig_error *err);
 
 #endif

@@ -87,30 +87,68 @@ void mig_lease_state_read(const bson_t *doc, int64_t now, mig_lease_state *out) 
   out->holder_dead = out->locked && mig_host_dead(machine, out->pid, started);
 }
 
-bool mig_lease_look(mig_db *db, mig_lease_state *out, mig_error *err) {
+/* The document as it is; initialised in any case. */
+static bool find(mig_db *db, bson_t *doc, bool *found, mig_lease_state *out, mig_error *err) {
   bson_t *find =
       BCON_NEW("find", BCON_UTF8(MIG_LOCKS), "filter", "{", "_id", BCON_UTF8(LEASE_ID), "}", "limit", BCON_INT32(1));
-  bson_t doc;
-  bool found = false;
   int64_t now = 0;
+  *found = false;
   memset(out, 0, sizeof *out);
-  bool ok = mig_db_first(db, find, &doc, &found, err) && mig_db_server_now(db, &now, err);
-  if (ok && found) mig_lease_state_read(&doc, now, out);
-  bson_destroy(&doc);
+  bool ok = mig_db_first(db, find, doc, found, err) && mig_db_server_now(db, &now, err);
+  if (ok && *found) mig_lease_state_read(doc, now, out);
   bson_destroy(find);
   return ok;
 }
 
-bool mig_lease_force_unlock(mig_db *db, mig_lease_state *was, mig_error *err) {
-  int64_t fence = 0, matched = 0;
-  if (!mig_lease_look(db, was, err)) return false;
-  if (was->locked) mig_lease_end_session(db, was);
-  if (!mig_lease_next_fence(db, &fence, err)) return false;
-  bson_t *filter = BCON_NEW("_id", BCON_UTF8(LEASE_ID));
-  bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "fence", BCON_INT64(fence), "}", "$unset", "{",
-                            "expiresAt", BCON_BOOL(true), "lockedBy", BCON_BOOL(true), "}");
-  bool ok = mig_lease_update(db, true, filter, update, &matched, err);
-  bson_destroy(update);
-  bson_destroy(filter);
+bool mig_lease_look(mig_db *db, mig_lease_state *out, mig_error *err) {
+  bson_t doc;
+  bool found;
+  bool ok = find(db, &doc, &found, out, err);
+  bson_destroy(&doc);
   return ok;
+}
+
+/* The field as it stands in the document, whatever it is: untrusted, and perhaps broken or missing. */
+static void append_same(bson_t *filter, const bson_t *doc, const char *field) {
+  bson_iter_t it;
+  bson_t is;
+  BSON_APPEND_DOCUMENT_BEGIN(filter, field, &is);
+  bool there = bson_iter_init_find(&it, doc, field);
+  if (there && !BSON_ITER_HOLDS_UNDEFINED(&it)) /* no server compares with that */
+    bson_append_iter(&is, "$eq", -1, &it);
+  else
+    BSON_APPEND_BOOL(&is, "$exists", there);
+  bson_append_document_end(filter, &is);
+}
+
+static bool taken_meanwhile(const mig_lease_state *seen, const mig_lease_state *now, mig_error *err) {
+  mig_fail(err, MIG_E_LEASE, "the lease has changed hands meanwhile");
+  mig_why(err, "it is no longer that of %s, process %lld, token %lld; now: %s, process %lld, token %lld", seen->host,
+          (long long)seen->pid, (long long)seen->fence, now->locked ? now->host : "nobody's", (long long)now->pid,
+          (long long)now->fence);
+  return mig_hint(err, "nothing was done; look at `mig lock-status` again");
+}
+
+bool mig_lease_force_unlock(mig_db *db, const mig_lease_state *seen, mig_error *err) {
+  int64_t fence = 0, matched = 0;
+  mig_lease_state is;
+  bson_t doc;
+  bool found = false;
+  bool ok = find(db, &doc, &found, &is, err);
+  if (ok && found && (is.locked != seen->locked || is.fence != seen->fence || strcmp(is.by, seen->by) != 0))
+    ok = taken_meanwhile(seen, &is, err);
+  if (ok && is.locked) mig_lease_end_session(db, &is);
+  if (ok && found && (ok = mig_lease_next_fence(db, &fence, err))) {
+    bson_t *filter = BCON_NEW("_id", BCON_UTF8(LEASE_ID));
+    append_same(filter, &doc, "lockedBy");
+    append_same(filter, &doc, "fence");
+    bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "fence", BCON_INT64(fence), "}", "$unset", "{",
+                              "expiresAt", BCON_BOOL(true), "lockedBy", BCON_BOOL(true), "}");
+    ok = mig_lease_update(db, true, filter, update, &matched, err);
+    bson_destroy(update);
+    bson_destroy(filter);
+  }
+  bson_destroy(&doc);
+  if (!ok || !found || matched) return ok;
+  return mig_lease_look(db, &is, err) && (!is.locked || taken_meanwhile(seen, &is, err));
 }

@@ -94,6 +94,38 @@ def test_force_unlock_asks_for_confirm_and_then_frees(ready):
     ready.mig("up")
 
 
+def taken_meanwhile(p, command, nth=1):
+    """A rule: just before that look or write at the lease another runner takes it."""
+    def its_lease(body):
+        return (body.get("filter") or body.get("query") or {}).get("_id") in ("mig", "mig.fence")
+    return Rule(command, call_first(lambda _: hold(p, lockedBy="99999999-2222-4333-8444-555555555555", host="new.example", fence=77)),
+                collection="migrationlocks", nth=nth, when=its_lease)
+
+
+@pytest.mark.parametrize("command, nth", [("find", 2), ("findAndModify", 1)])
+def test_force_unlock_takes_no_lease_but_the_one_that_it_saw(ready, command, nth):
+    hold(ready)
+    with WireProxy(ready.uri, [taken_meanwhile(ready, command, nth)]) as proxy:
+        three_lines(ready.mig("force-unlock", "--confirm", uri=proxy.uri, code=5), "meanwhile", "mig lock-status")
+    lease = ready.db.migrationlocks.find_one({"_id": "mig"})
+    assert lease["locked"] and lease["host"] == "new.example" and lease["fence"] == 77
+    assert "new.example" in ready.mig("force-unlock", "--confirm").out and free(ready)
+
+
+@pytest.mark.parametrize("broken", [{"lockedBy": None}, {"lockedBy": 5}, {"lockedBy": ["a", "b"]}, {"lockedBy": []}, {"lockedBy": {"a": 1}},
+                                    {"lockedBy": "x" * 60}, {"lockedBy": ""}, {"fence": None}, {"fence": "seven"}, {"fence": 1.5}, {"fence": [1]},
+                                    {"expiresAt": None, "lockedAt": "x", "pid": {}}, "lockedBy", "fence", "all"], ids=str)
+def test_force_unlock_frees_a_lease_whose_fields_are_broken_or_missing(ready, broken):
+    hold(ready, **(broken if isinstance(broken, dict) else {}))
+    if broken == "all":
+        ready.db.migrationlocks.replace_one({"_id": "mig"}, {"locked": True})
+    elif isinstance(broken, str):
+        ready.db.migrationlocks.update_one({"_id": "mig"}, {"$unset": {broken: 1}})
+    ready.mig("force-unlock", "--confirm")
+    assert free(ready) and ready.mig("lock-status").out == "free\n"
+    ready.mig("up")
+
+
 def test_runner_whose_lease_is_taken_away_stops_and_recover_undoes_it(ready):
     code, out, err = at(ready, "update", lambda _: ready.mig("force-unlock", "--confirm"), nth=2)
     assert code == 5 and "lease" in err, (out, err)

@@ -164,7 +164,8 @@ def test_force_unlock_under_live_runners_again_and_again_loses_nothing(ready):
     for _ in range(4):
         runs = [p.start("up") for _ in range(2)]
         for _ in range(3):
-            p.mig("force-unlock", "--confirm")
+            result = p.mig("force-unlock", "--confirm", code=None)
+            assert result.code == 0 or (result.code == 5 and "changed hands meanwhile" in result.err), result
         for r in runs:
             r.communicate(timeout=120)
         assert {r.returncode for r in runs} <= {0, 5, 7, 1}, [r.returncode for r in runs]

@@ -293,7 +293,7 @@ static void lease_that_ran_out_may_be_taken_and_its_loser_stops(void **state) {
   mig_db *db = test_db(name);
   assert_ok(mig_lease_take(db, &options, &a, &err), err);
   assert_ok(mig_lease_check(a, &err), err);
-  assert_ok(mig_lease_force_unlock(db, &was, &err), err);
+  assert_ok(mig_lease_look(db, &was, &err) && mig_lease_force_unlock(db, &was, &err), err);
   assert_true(was.locked);
   assert_false(mig_lease_check(a, &err));
   assert_int_equal(err.code, MIG_E_LEASE);

@@ -11,6 +11,8 @@ import pytest
 
 from cli_support import add_field, add_users, events, fails_late, fields, free, hold, one, snapshots, three
 from serve_support import Serve, together
+from test_together import taken_meanwhile
+from wireproxy import WireProxy
 
 
 @pytest.fixture
@@ -127,6 +129,16 @@ def test_migrations_made_at_the_same_time_do_not_replace_each_other(served):
     assert all(a.status == 201 for a in made), made
     assert len({a.json["version"] for a in made}) == 8 and len(list(served.project.migrations.glob("*.json"))) == 11
     served.project.mig("list")
+
+
+@pytest.mark.parametrize("command, nth", [("find", 2), ("findAndModify", 1)])
+def test_release_takes_no_lease_but_the_one_that_was_confirmed(project, command, nth):
+    hold(project)
+    confirmed = project.db.migrationlocks.find_one({"_id": "mig"})["lockedBy"]
+    with WireProxy(project.uri, [taken_meanwhile(project, command, nth)]) as proxy, Serve(project, uri=proxy.uri) as s:
+        s.post("/api/migrations/lock/release", {"confirm": confirmed}).problem(409, "meanwhile", "lock-status")
+        lease = project.db.migrationlocks.find_one({"_id": "mig"})
+        assert lease["locked"] and lease["host"] == "new.example" and lease["fence"] == 77
 
 
 def test_lease_is_shown_and_released_only_for_the_holder_that_is_confirmed(served):
