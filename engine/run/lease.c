@@ -11,6 +11,7 @@
 
 #define DUPLICATE_KEY 11000
 #define LOOK_EVERY_MS 1000 /* in a transaction */
+#define GIVE_BACK_MS  8000 /* over a broken connection */
 
 struct mig_lease {
   mig_db *db, *refresh_db;
@@ -119,6 +120,21 @@ static void *refresh_loop(void *arg) {
   return NULL;
 }
 
+/* After a lost answer the lease may be ours all the same, and held for everybody else. Asked by a write: what it finds
+ * has reached the majority with it. */
+static bool has_landed(mig_lease *l) {
+  int64_t matched = 0;
+  mig_error ignored;
+  bson_t *filter = ours(l);
+  bson_t *update = BCON_NEW("$set", "{", "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()), "}");
+  bool ok = mig_lease_update(l->db, true, filter, update, &matched, &ignored);
+  bson_destroy(update);
+  bson_destroy(filter);
+  return ok && matched == 1;
+}
+
+static void give_back(mig_lease *l);
+
 static bool take(mig_lease *l, const char *reason, mig_error *err) {
   mig_error local = {0};
   for (int attempt = 0; attempt < 5; attempt++) {
@@ -131,10 +147,12 @@ static bool take(mig_lease *l, const char *reason, mig_error *err) {
     if (!mig_lease_next_fence(l->db, &l->fence, err) || !mig_db_server_now(l->db, &now, err)) return false;
     l->taken_over = state.locked;
     if (try_take(l, reason, &state, now, &collided, &local)) return true;
+    if (!collided && mig_db_passing(&local) && has_landed(l)) return true;
     if (!collided) break;
     mig_sleep_ms(20 << attempt); /* somebody was quicker; perhaps it is gone again already */
   }
   mig_lease_state state;
+  if (local.server_code != DUPLICATE_KEY) give_back(l); /* nobody knows: this process may live on for long */
   if (local.server_code == DUPLICATE_KEY && mig_lease_look(l->db, &state, err)) return held(&state, err);
   if (err) *err = local;
   return mig_fail_at(err, "cannot take the lease");
@@ -241,16 +259,17 @@ bool mig_lease_note_session(mig_lease *l, const uint8_t id[static MIG_SESSION_BY
 }
 
 /* A lease that cannot be given back runs out by itself, after half an hour: some seconds are worth waiting for a
- * primary. A server that does not answer at all has cost its time-out already. */
+ * primary, or for a connection. A server that does not answer at all has cost its time-out already. */
 static void give_back(mig_lease *l) {
   bson_t *filter = ours(l);
   bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()),
                             "}", "$unset", "{", "expiresAt", BCON_BOOL(true), "}");
+  const int64_t begin = mig_now_monotonic_ms();
   for (int attempt = 0; attempt < 6; attempt++) {
     int64_t matched = 0;
     mig_error local = {0};
-    if (mig_lease_update(l->db, true, filter, update, &matched, &local) || local.network || !mig_db_passing(&local))
-      break;
+    if (mig_lease_update(l->db, true, filter, update, &matched, &local) || !mig_db_passing(&local)) break;
+    if (local.network && mig_now_monotonic_ms() - begin > GIVE_BACK_MS) break;
     mig_sleep_ms(250 << attempt);
   }
   bson_destroy(update);

@@ -9,7 +9,9 @@ import time
 import pytest
 
 from cli_support import three_lines
-from wireproxy import HoldReply, Rule, WireProxy, call_first
+from cli_support import free
+from serve_support import Serve
+from wireproxy import HoldReply, Rule, WireProxy, cut_in_reply, cut_in_request, lose_reply, lose_request, call_first
 
 LONG = {"up": [{"update": {"collection": "users", "filter": {}, "update": {"$inc": {"n": 1}}}},
                {"update": {"collection": "users", "filter": {}, "update": {"$inc": {"m": 1}}}}]}
@@ -121,6 +123,72 @@ def test_lease_lost_in_the_middle_stops_the_loser_before_its_next_write(ready, m
     assert ready.digest() == before
     assert ready.db.migrationlocks.find_one({"_id": "mig"})["locked"] is False
     ready.mig("up", code=3 if migration == "restore" else 0)
+
+
+def take(body):
+    return body["updates"][0]["q"].get("_id") == "mig" and "lockedAt" in body["updates"][0]["u"].get("$set", {})
+
+
+def give_back(body):
+    return body["updates"][0]["q"].get("_id") == "mig" and body["updates"][0]["u"].get("$set", {}).get("locked") is False
+
+
+def of_ours(body):
+    return body["updates"][0]["q"].get("_id") == "mig" and "lockedBy" in body["updates"][0]["q"]
+
+
+@pytest.mark.parametrize("action", [lose_reply, cut_in_reply, lose_request], ids=lambda a: a.__name__)
+def test_lost_answer_to_the_taking_of_the_lease_does_not_leave_it_to_nobody(ready, action):
+    """The server has done it: this runner goes on with it; where it has not, the lease is free."""
+    with WireProxy(ready.uri, [Rule("update", action, collection="migrationlocks", when=take)]) as proxy:
+        result = ready.mig("up", uri=proxy.uri, code=None)
+    landed = action is not lose_request
+    assert result.code == (0 if landed else 1), result
+    assert ready.status("0001_count") == ("applied" if landed else None) and free(ready)
+
+
+def test_lease_whose_taking_cannot_be_asked_about_is_given_back_when_the_server_answers_again(ready):
+    """The look after it fails as well: the run ends, and the lease is not left to a runner that goes on living."""
+    rules = [Rule("update", lose_reply, collection="migrationlocks", when=take),
+             Rule("update", lose_request, collection="migrationlocks", times=3, when=of_ours)]
+    with WireProxy(ready.uri, rules) as proxy:
+        result = ready.mig("up", uri=proxy.uri, code=1)
+        assert rules[1].seen > 3, "given back after two more failures"
+    assert free(ready), result
+    ready.mig("up")
+
+
+@pytest.mark.parametrize("action", [lose_reply, lose_request, cut_in_request], ids=lambda a: a.__name__)
+def test_lease_is_given_back_over_a_broken_connection(ready, action):
+    with WireProxy(ready.uri, [Rule("update", action, collection="migrationlocks", times=2, when=give_back)]) as proxy:
+        ready.mig("up", uri=proxy.uri)
+    assert free(ready) and ready.status("0001_count") == "applied"
+
+
+def test_server_that_no_longer_answers_is_not_waited_for_to_take_the_lease_back(ready):
+    """A bounded time: the lease runs out by itself."""
+    with WireProxy(ready.uri, [Rule("update", lose_request, collection="migrationlocks", times=None, when=give_back)]) as proxy:
+        begin = time.monotonic()
+        ready.mig("up", uri=proxy.uri)
+        assert time.monotonic() - begin < 60
+    assert not free(ready)
+
+
+@pytest.mark.parametrize("who", ["serve", "start"])
+def test_process_that_goes_on_after_its_run_keeps_no_lease(ready, who):
+    """What `mig start` has become has its number and start time, and the server lives on: nobody would take them for dead."""
+    with WireProxy(ready.uri, [Rule("update", lose_reply, collection="migrationlocks", when=take)]) as proxy:
+        if who == "serve":
+            with Serve(ready, uri=proxy.uri) as s:
+                s.finish(s.post("/api/migrations/up"))
+                ready.mig("up")
+        else:
+            lives = ready.start("start", "--", "sh", "-c", "echo lives; exec sleep 60", uri=proxy.uri, MIGRATE_ON_START="true")
+            assert lives.stdout.readline() == "lives\n"
+            ready.mig("up")
+            lives.kill()
+            lives.communicate()
+    assert ready.status("0001_count") == "applied" and free(ready)
 
 
 def test_dead_runner_of_this_machine_does_not_block_for_half_an_hour(ready):
