@@ -75,6 +75,7 @@ def main():
         parser.add_argument(name, default="")
     parser.add_argument("--seconds", type=int, default=0)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--failed", action="store_true")
     parser.add_argument("point")
     parser.add_argument("file", type=pathlib.Path)
     facts = parser.parse_args()
@@ -90,7 +91,7 @@ def main():
                 found[row["what"]] += row["n"]
         if facts.point == "all" and not found:
             continue
-        text = render(point, found, facts)
+        text = f"commit `{facts.commit}`, {facts.server}: FAILED, see above" if facts.failed else render(point, found, facts)
         if facts.write:
             write(point, text)
         else:

@@ -146,10 +146,13 @@ WORK = {"$reduce": {"input": {"$range": [0, 20000]}, "initialValue": 0, "in": {"
 
 def slow(p):
     """An expression that keeps this server busy for a tenth of a second with each document, whatever machine it runs on."""
-    def seconds(times):
+    def once(times):
         begin = time.monotonic()
         list(p.db.users.aggregate([{"$limit": 1}, {"$project": {"x": {"$sum": {"$map": {"input": {"$range": [0, times]}, "in": WORK}}}}}]))
         return time.monotonic() - begin
+
+    def seconds(times):
+        return min(once(times) for _ in range(3))  # one may just have waited for the machine
 
     times = 1
     while (took := seconds(times)) < 0.1:

@@ -10,7 +10,7 @@ from cli_support import with_validator
 from conftest import Project
 from crash_support import (DDL, FAILS, JUDGE, KILLED, STEPS, State, archives, archives_are_whole, fill, has_command, nothing_is_left_over,
                            picture, trace)
-from wireproxy import Rule, WireProxy, error_reply
+from wireproxy import WireProxy, without_progress
 
 ONE_UP = {"up": STEPS[:1], "down": [{"removeField": {"collection": "users", "field": "marked"}},
                                     {"dropIndex": {"collection": "users", "name": "by_n"}}]}
@@ -119,10 +119,6 @@ if "MIG_BIN" in os.environ and has_command("snapshot", "prune"):
 IDS = [s.__name__ for s in SCENARIOS]
 
 
-def is_progress(body):
-    return body["updates"][0]["q"].get("_id") == "mig.progress"
-
-
 class Ready:
     """A scenario with its state, its trace and what it may end in."""
 
@@ -139,7 +135,7 @@ class Ready:
             if scenario is not up_in_a_transaction or "commit_after" in self.points:
                 break
             self.state.put(p)
-            with WireProxy(p.uri, [Rule("update", error_reply(8000), collection="migrationlocks", when=is_progress, times=None)]) as proxy:
+            with WireProxy(p.uri, [without_progress()]) as proxy:
                 self.points, self.result = trace(p, self.command, folder / "trace", uri=proxy.uri)
         began = time.monotonic()
         self.state.put(p)

@@ -141,6 +141,13 @@ def call_first(function):
     return act
 
 
+def without_progress():
+    """A rule: what a running migration tells of itself once a second is refused, which no run minds. The second server commits
+    no transaction while others write, and takes that for others."""
+    return Rule("update", error_reply(8000), collection="migrationlocks", times=None,
+                when=lambda body: body["updates"][0]["q"].get("_id") == "mig.progress")
+
+
 class HoldReply:
     """An action: the server does it, and its answer waits at `released`; meanwhile `reached` is set.
 
