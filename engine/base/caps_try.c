@@ -315,6 +315,7 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
       mig_error_clear(&local);
       decided = tries[i].fn(&s, &has, &local);
       if (local.network || !(local.transient || mig_db_passing(&local))) break;
+      drop(db, s.b, NULL); /* all that was half done: what is found there would be taken for a refusal */
       drop(db, s.a, NULL);
     }
     if (!decided && mig_caps_is_no_answer(&local)) {

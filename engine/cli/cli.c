@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,8 +22,10 @@ static void on_signal(int number) {
     _exit(7); /* an interrupted run waits: the journal covers it */
   }
   __atomic_store_n(&mig_cli_stop, 1, __ATOMIC_RELAXED); /* other threads look */
+  const int interrupted = errno;                        /* the terminal may be gone */
   ssize_t ignored = write(STDERR_FILENO, first, sizeof first - 1);
   (void)ignored;
+  errno = interrupted;
 }
 
 static struct {
