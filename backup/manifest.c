@@ -62,8 +62,8 @@ const mig_collection_entry *mig_manifest_find(const mig_manifest *m, const char 
 
 const mig_collection_entry *mig_manifest_named(const mig_manifest *m, const char *name) {
   const mig_collection_entry *e = mig_manifest_find(m, name);
-  const size_t n = strlen(m->database);
-  return e || strncmp(name, m->database, n) != 0 || name[n] != '.' ? e : mig_manifest_find(m, name + n + 1);
+  const char *inside = e ? NULL : mig_name_inside(m->database, name);
+  return inside ? mig_manifest_find(m, inside) : e;
 }
 
 bool mig_member_next(const mig_manifest *m, mig_member_walk *walk, mig_member *out) {

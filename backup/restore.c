@@ -147,7 +147,7 @@ static bool apply_all(mig_restore *r, mig_error *err) {
       ok = mig_restore_swap(r, item, err);
       break;
     }
-    if (!ok && r->options->beside && err->server_code == MIG_NAMESPACE_EXISTS) return give_way(r, item, err);
+    if (!ok && r->options->beside && err->server_code == MIG_SERVER_NAMESPACE_EXISTS) return give_way(r, item, err);
     if (!ok) return mig_fail_at(err, "restore %s.%s", mig_db_name(r->w->db), item->target);
   }
   return true;

@@ -99,13 +99,11 @@ static bool save(mig_restore *r, const mig_restore_item *item, const char *aside
 
 bool mig_restore_settle_aside(mig_restore *r, const mig_restore_item *item, mig_error *err) {
   char aside[ASIDE_CHARS];
-  bson_t info;
   bool there = false, all = false;
   if (!r->options->displaced_store) return true;
   aside_name(r, item, aside);
-  bool ok = mig_db_collection_info(r->w->db, aside, &info, &there, err);
-  bson_destroy(&info);
-  if (!ok || !there) return ok;
+  if (!mig_db_has_collection(r->w->db, aside, &there, err)) return false;
+  if (!there) return true;
   if (r->displaced && !all_held(r, item, aside, &all, err)) return false;
   return (all || save(r, item, aside, err)) && mig_checkpoint(r->w, err) && mig_restore_drop(r, aside, err);
 }

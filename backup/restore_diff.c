@@ -53,9 +53,9 @@ static void compare_metadata(const mig_restore *r, mig_restore_item *item) {
   item->fixed_differ = item->is_view != item->live_is_view || !mig_options_fixed_same(&recorded, &live);
   if (item->is_view || item->live_is_view) return;
   item->validator_differs = !mig_options_validator_same(&recorded, &live);
-  const bool bare = !mig_options_has_validator(&recorded) && !mig_options_has_validator(&live);
   const bool fixed = !r->against && r->w->caps && r->w->caps->has[MIG_CAP_COLLMOD] == MIG_NO;
-  if (bare && (item->levels_stay || fixed)) item->validator_differs = false; /* nobody could bring them */
+  if (mig_options_only_levels(&recorded, &live) && (item->levels_stay || fixed))
+    item->validator_differs = false; /* nobody could bring them */
   item->images_differ = !mig_options_images_same(&recorded, &live);
   if (!r->options->no_indexes) item->indexes_differ = mig_indexes_differing(item->live_indexes, item->entry->indexes);
 }

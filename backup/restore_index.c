@@ -41,7 +41,8 @@ static bool drop_one(mig_work *w, const char *collection, const bson_t *spec, mi
   bson_t command = BSON_INITIALIZER, reply;
   BSON_APPEND_UTF8(&command, "dropIndexes", collection);
   BSON_APPEND_UTF8(&command, "index", name);
-  const bool ok = mig_db_command(w->db, MIG_WRITE, &command, &reply, err) || (err && err->server_code == 27);
+  const bool ok =
+      mig_db_command(w->db, MIG_WRITE, &command, &reply, err) || (err && err->server_code == MIG_SERVER_NO_INDEX);
   bson_destroy(&reply);
   bson_destroy(&command);
   return ok || mig_fail_at(err, "index %s", name);

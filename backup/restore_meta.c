@@ -3,8 +3,6 @@
 #include "backup/restore_parts.h"
 #include "base/crash.h"
 
-#define UNAUTHORIZED 13
-
 static bool run(mig_work *w, bson_t *command, mig_error *err) {
   bson_t reply;
   const bool ok = mig_db_command(w->db, MIG_WRITE, command, &reply, err);
@@ -76,10 +74,8 @@ static bool read_options(mig_restore *r, const char *name, bson_t *info, bson_t 
   return ok;
 }
 
-/* Neither has a validator: level and action say nothing about the documents then. */
 static bool only_levels_differ(const bson_t *recorded, const bson_t *live) {
-  return !mig_options_has_validator(recorded) && !mig_options_has_validator(live) &&
-         mig_options_images_same(recorded, live) && !mig_options_validator_same(recorded, live);
+  return mig_options_only_levels(recorded, live) && mig_options_images_same(recorded, live);
 }
 
 /* A restore must not fail for ever over what this server does not keep, or this user may not set. */
@@ -96,7 +92,8 @@ static bool bring_levels(mig_restore *r, mig_restore_item *item, const char *nam
   bool there = false;
   mig_error local = {0};
   if (!mig_options_bring(r->w, name, recorded, live, &local)) {
-    const bool refused = mig_refused(&local, NULL) || (local.code == MIG_E_SERVER && local.server_code == UNAUTHORIZED);
+    const bool refused =
+        mig_refused(&local, NULL) || (local.code == MIG_E_SERVER && local.server_code == MIG_SERVER_UNAUTHORIZED);
     if (refused) leave_levels(r, item, local.why[0] ? local.why : local.what);
     if (!refused && err) *err = local;
     return refused;
@@ -127,7 +124,7 @@ bool mig_validator_off(mig_work *w, const char *collection, mig_error *err) {
 bool mig_restore_drop(mig_restore *r, const char *collection, mig_error *err) {
   bson_t command = BSON_INITIALIZER;
   BSON_APPEND_UTF8(&command, "drop", collection);
-  const bool ok = run(r->w, &command, err) || (err && err->server_code == 26);
+  const bool ok = run(r->w, &command, err) || (err && err->server_code == MIG_SERVER_NO_NAMESPACE);
   bson_destroy(&command);
   if (ok) mig_crash_point(MIG_CRASH_RESTORE_DROPPED);
   return ok;

@@ -34,8 +34,7 @@ typedef enum mig_bring {
   MIG_BRING_SWAP   /* a new collection takes its place */
 } mig_bring;
 
-#define MIG_UUID_BYTES       16
-#define MIG_NAMESPACE_EXISTS 48
+#define MIG_UUID_BYTES 16
 
 typedef enum mig_segment_state {
   MIG_SEGMENT_SAME,

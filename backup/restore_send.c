@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#define UNAUTHORIZED 13
-
 /* A command is one document: 16 MiB and 16 KiB of slack, which field names and the command itself need too. */
 #define COMMAND_BYTES ((16u << 20) + (8u << 10))
 
@@ -118,7 +116,7 @@ static bool append_update(const mig_send *s, bson_t *updates, size_t at, const b
 
 /* bypassed: by what was refused. Another thread may have found it out meanwhile. */
 static bool without_bypass(atomic_bool *no_bypass, bool bypassed, const mig_error *err) {
-  const bool again = bypassed && err->code == MIG_E_SERVER && err->server_code == UNAUTHORIZED;
+  const bool again = bypassed && err->code == MIG_E_SERVER && err->server_code == MIG_SERVER_UNAUTHORIZED;
   if (again) atomic_store(no_bypass, true);
   return again;
 }

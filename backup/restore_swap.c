@@ -51,7 +51,7 @@ static bool take_place(mig_restore *r, mig_restore_item *item, const char *stage
   }
   if (!mig_refused(err, NULL)) return false;
   /* others made the collection meanwhile: the next round looks at theirs */
-  if (err->server_code == MIG_NAMESPACE_EXISTS) return !r->options->beside && mig_restore_drop(r, stage, err);
+  if (err->server_code == MIG_SERVER_NAMESPACE_EXISTS) return !r->options->beside && mig_restore_drop(r, stage, err);
   /* some servers do not rename to every name they have */
   mig_say(r->w->observer, MIG_INFO, "%s: %s; it is built in its place", err->what, err->why);
   return mig_stage_build(r, item, name, err) && mig_restore_drop(r, stage, err);

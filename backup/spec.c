@@ -140,6 +140,10 @@ bool mig_options_validator_same(const bson_t *a, const bson_t *b) {
          strcmp(text_or(a, "validationAction", "error"), text_or(b, "validationAction", "error")) == 0;
 }
 
+bool mig_options_only_levels(const bson_t *a, const bson_t *b) {
+  return !mig_options_has_validator(a) && !mig_options_has_validator(b) && !mig_options_validator_same(a, b);
+}
+
 static bool images(const bson_t *options, const char *path) {
   bool on = false;
   mig_bson_bool(options, path, &on);

@@ -34,6 +34,8 @@ bool mig_spec_steers(const bson_t *spec);
 /* Validators count as the server acts: no level means "strict", no action "error", no or an empty validator none. Level
  * and action count without one, too: the next validator may be given without. */
 bool mig_options_validator_same(const bson_t *a, const bson_t *b);
+/* Neither has a validator, and level or action differ: they say nothing about the documents then. */
+bool mig_options_only_levels(const bson_t *a, const bson_t *b);
 /* Options that collMod sets on a collection that is there: pre-images. */
 bool mig_options_images_same(const bson_t *a, const bson_t *b);
 /* All others: only a new collection can have them. */

@@ -88,9 +88,8 @@ bool mig_guard_offenders(const mig_guard_env *env, const char *collection, const
 }
 
 bool mig_guard_collection_found(const mig_guard_env *env, const char *collection, bool *found, mig_error *err) {
-  bson_t entry, all = BSON_INITIALIZER;
-  bool ok = mig_db_collection_info(env->work->db, collection, &entry, found, err);
-  bson_destroy(&entry);
+  bson_t all = BSON_INITIALIZER;
+  bool ok = mig_db_has_collection(env->work->db, collection, found, err);
   if (ok && !*found && mig_db_in_transaction(env->work->db)) ok = mig_guard_any(env, collection, &all, found, err);
   bson_destroy(&all);
   return ok;

@@ -8,8 +8,7 @@
 #include "base/clock.h"
 #include "base/names.h"
 
-#define KEPT_ID      "mig.capabilities"
-#define UNAUTHORIZED 13
+#define KEPT_ID "mig.capabilities"
 
 static const char *const names[MIG_CAP_COUNT] = {
     [MIG_CAP_REPLICA_SET] = "replicaSet",
@@ -47,7 +46,7 @@ bool mig_caps_is_no_answer(const mig_error *err) {
 
 mig_tri mig_caps_outcome(bool decided, bool has, const mig_error *err) {
   if (decided) return has ? MIG_YES : MIG_NO;
-  return err->server_code == UNAUTHORIZED || err->transient || mig_db_passing(err) ? MIG_UNKNOWN : MIG_NO;
+  return err->server_code == MIG_SERVER_UNAUTHORIZED || err->transient || mig_db_passing(err) ? MIG_UNKNOWN : MIG_NO;
 }
 
 static void look_at_hello(const bson_t *hello, mig_caps *out) {

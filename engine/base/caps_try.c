@@ -22,7 +22,7 @@ static bool run(mig_db *db, bson_t *command, mig_error *err) {
 
 static bool drop(mig_db *db, const char *name, mig_error *err) {
   mig_error local;
-  if (run(db, BCON_NEW("drop", BCON_UTF8(name)), &local) || local.server_code == 26) return true;
+  if (run(db, BCON_NEW("drop", BCON_UTF8(name)), &local) || local.server_code == MIG_SERVER_NO_NAMESPACE) return true;
   if (err) *err = local;
   return false;
 }

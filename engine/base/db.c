@@ -188,7 +188,7 @@ void mig_db_close(mig_db *db) {
   if (db->hello) bson_destroy(db->hello);
   mig_free(db->name);
   mig_free(db->label);
-  mig_free(db->user);
+  if (db->writer) bson_destroy(db->writer);
   mig_free(db);
 }
 
@@ -251,6 +251,21 @@ bool mig_db_admin(mig_db *db, const bson_t *command, bson_t *reply, mig_error *e
   const bool write = bson_iter_init_find(&it, command, "renameCollection");
   /* in the session like all writes, but for transactions, where it is not legal */
   return mig_db_run(db, "admin", write, write && !db->txn ? db->session : NULL, 0, command, reply, err);
+}
+
+bool mig_db_update(mig_db *db, const mig_update *what, int64_t *matched, mig_error *err) {
+  bson_t reply;
+  bson_t *command =
+      BCON_NEW("update", BCON_UTF8(what->collection), "updates", "[", "{", "q", BCON_DOCUMENT(what->query), "u",
+               BCON_DOCUMENT(what->change), "upsert", BCON_BOOL(what->upsert), "}", "]");
+  bool ok = what->outside ? mig_db_command_outside(db, MIG_WRITE, command, &reply, err)
+                          : mig_db_command(db, MIG_WRITE, command, &reply, err);
+  *matched = 0;
+  if (ok && !mig_bson_int(&reply, "n", matched))
+    ok = mig_fail(err, MIG_E_SERVER, "update %s: no count in the reply", what->collection);
+  bson_destroy(&reply);
+  bson_destroy(command);
+  return ok;
 }
 
 bool mig_db_try_retryable(const mig_db *like, const char *collection, bool *once_only, mig_error *err) {

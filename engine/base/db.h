@@ -48,6 +48,18 @@ typedef enum mig_access { MIG_READ, MIG_WRITE } mig_access;
 /* Runs a command on the database. reply (may be NULL) must be uninitialised; it is initialised in any case:
  * bson_destroy it. */
 bool mig_db_command(mig_db *db, mig_access access, const bson_t *command, bson_t *reply, mig_error *err);
+/* What a mig_error's server_code may say, of what we act on. */
+enum {
+  MIG_SERVER_UNAUTHORIZED = 13,
+  MIG_SERVER_NO_NAMESPACE = 26,
+  MIG_SERVER_NO_INDEX = 27,
+  MIG_SERVER_NAMESPACE_EXISTS = 48,
+  MIG_SERVER_NO_MAJORITY = 64, /* in time */
+  MIG_SERVER_INVALID_OPTIONS = 72,
+  MIG_SERVER_IS_VIEW = 166,
+  MIG_SERVER_NOT_IN_TRANSACTION = 263,
+  MIG_SERVER_DUPLICATE_KEY = 11000
+};
 /* No whole reply, or a server that was not itself (its primary gone, shutting down, interrupted, out of time): the same
  * may succeed in a moment. Whether it took effect is not known. */
 bool mig_db_passing(const mig_error *err);
@@ -55,6 +67,14 @@ bool mig_db_passing(const mig_error *err);
 bool mig_db_admin(mig_db *db, const bson_t *command, bson_t *reply, mig_error *err);
 /* The same, always outside the transaction (for probing and for the lease). */
 bool mig_db_command_outside(mig_db *db, mig_access access, const bson_t *command, bson_t *reply, mig_error *err);
+
+/* One update of at most one document; *matched is 1 as well when it was upserted. */
+typedef struct mig_update {
+  const char *collection;
+  const bson_t *query, *change;
+  bool upsert, outside; /* outside: not in the open transaction */
+} mig_update;
+bool mig_db_update(mig_db *db, const mig_update *what, int64_t *matched, mig_error *err);
 
 /* find / aggregate / listCollections / listIndexes: `command` as the server takes it. */
 bool mig_db_query(mig_db *db, const bson_t *command, mig_cursor **out, mig_error *err);
@@ -96,8 +116,8 @@ bool mig_db_session(mig_db *db, uint8_t id[static MIG_SESSION_BYTES], mig_error 
 bool mig_db_kill_session(mig_db *db, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
 
 /* By what the server tells our operations from those of others: {user: "name@database" (empty where it has no users),
- * app: the appName}. Asks once. *out is initialised in any case. */
-bool mig_db_writer(mig_db *db, bson_t *out, mig_error *err);
+ * app: the appName}. Asks once; borrowed. NULL: it could not be asked. */
+const bson_t *mig_db_writer(mig_db *db, mig_error *err);
 /* Waits until the server no longer works on a write on this database that had begun before and is ours or that of a
  * runner that is gone; at most so long. writers: an array of what mig_db_writer told those, untrusted; may be NULL.
  * Other programs, told apart by appName, do not count. A server that does not tell has nothing to wait for; one that
@@ -108,6 +128,7 @@ bool mig_db_wait_writes(mig_db *db, const bson_t *writers, int64_t patience_ms, 
 bool mig_db_collections(mig_db *db, const bson_t *filter, mig_cursor **out, mig_error *err);
 /* The listCollections entry of one collection, copied; *found false when there is none. */
 bool mig_db_collection_info(mig_db *db, const char *collection, bson_t *entry, bool *found, mig_error *err);
+bool mig_db_has_collection(mig_db *db, const char *collection, bool *found, mig_error *err);
 /* Has the entry a field at this path ("options.collation")? *has false: or there is no such collection. */
 bool mig_db_has_option(mig_db *db, const char *collection, const char *path, bool *has, mig_error *err);
 /* The index documents of a collection as one array document {"0": {...}, ...}; empty when the collection is missing. */

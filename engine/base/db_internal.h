@@ -14,7 +14,7 @@ struct mig_db {
   mongoc_uri_t *uri; /* with every option set; holds the secrets */
   mongoc_client_t *client;
   char *name, *label;
-  char *user; /* NULL: not asked yet */
+  bson_t *writer; /* NULL: not asked yet */
   bson_t *hello;
   mongoc_client_session_t *session;  /* for transactions; made when one is first needed */
   mongoc_client_session_t *txn;      /* the same while a transaction is open, else NULL */

@@ -8,7 +8,6 @@
 #define LOOK_EVERY_MS 1100 /* the server counts in whole seconds */
 #define NUMBER_CHARS  80
 #define USER_CHARS    300
-#define UNAUTHORIZED  13
 
 /* $out and $merge write; what cannot be read counts as a write. */
 static bool only_reads(const bson_t *op) {
@@ -42,20 +41,20 @@ static bool is_on(const mig_db *db, const bson_t *op, const char *path) {
 typedef struct watch {
   mig_db *db;
   const bson_t *writers; /* of runners that are gone */
-  bson_t self;           /* the writer that we are */
+  const bson_t *self;    /* the writer that we are */
   bool all;              /* what the server shows is of all users */
   bson_t begun;          /* the numbers of our writes at the first look; after it only those count */
 } watch;
 
 /* Does `key` of ourselves, or of one of those who are gone, say `text`? */
 static bool known(const watch *w, const char *key, const char *text) {
-  const char *known = NULL;
+  const char *own = NULL;
   bson_iter_t it;
   bson_t each;
-  if (mig_bson_str(&w->self, key, &known) && strcmp(known, text) == 0) return true;
+  if (mig_bson_str(w->self, key, &own) && strcmp(own, text) == 0) return true;
   if (!w->writers || !bson_iter_init(&it, w->writers)) return false;
   while (bson_iter_next(&it))
-    if (mig_bson_iter_doc(&it, &each) && mig_bson_str(&each, key, &known) && strcmp(known, text) == 0) return true;
+    if (mig_bson_iter_doc(&it, &each) && mig_bson_str(&each, key, &own) && strcmp(own, text) == 0) return true;
   return false;
 }
 
@@ -128,7 +127,7 @@ static const char *stranger(const watch *w) {
   const char *user = NULL, *self = "";
   bson_iter_t it;
   bson_t each;
-  mig_bson_str(&w->self, "user", &self);
+  mig_bson_str(w->self, "user", &self);
   if (!w->writers || !bson_iter_init(&it, w->writers)) return NULL;
   while (bson_iter_next(&it))
     if (mig_bson_iter_doc(&it, &each) && mig_bson_str(&each, "user", &user) && user[0] && strcmp(user, self) != 0)
@@ -149,7 +148,7 @@ static bool first_look(watch *w, bool *told, bool *any, mig_error *err) {
   *told = look(w, true, 0, any, &local);
   if (*told) return true;
   if (!mig_db_passing(&local)) {
-    const bool refused = local.server_code == UNAUTHORIZED;
+    const bool refused = local.server_code == MIG_SERVER_UNAUTHORIZED;
     if (refused && stranger(w)) return unseen(w, stranger(w), err);
     w->all = false;
     local = (mig_error){0};
@@ -183,15 +182,13 @@ static bool wait_writes(watch *w, int64_t patience_ms, mig_error *err) {
 }
 
 bool mig_db_wait_writes(mig_db *db, const bson_t *writers, int64_t patience_ms, mig_error *err) {
-  watch w = {.db = db, .writers = writers, .begun = BSON_INITIALIZER};
-  const bool ok = mig_db_writer(db, &w.self, err) && wait_writes(&w, patience_ms, err);
-  bson_destroy(&w.self);
+  watch w = {.db = db, .writers = writers, .self = mig_db_writer(db, err), .begun = BSON_INITIALIZER};
+  const bool ok = w.self && wait_writes(&w, patience_ms, err);
   bson_destroy(&w.begun);
   return ok;
 }
 
-static bool ask_user(mig_db *db, mig_error *err) {
-  char user[USER_CHARS];
+static bool ask_user(mig_db *db, char user[static USER_CHARS], mig_error *err) {
   bson_t reply;
   mig_error local = {0};
   bson_t *command = BCON_NEW("connectionStatus", BCON_INT32(1));
@@ -199,18 +196,16 @@ static bool ask_user(mig_db *db, mig_error *err) {
   user_at(&reply, "authInfo.authenticatedUsers.0", user);
   bson_destroy(&reply);
   bson_destroy(command);
-  if (!told && mig_db_passing(&local)) {
-    if (err) *err = local;
-    return false;
-  }
-  return (db->user = mig_strdup(told ? user : "")) || mig_no_memory(err, "user");
+  if (!told) user[0] = 0;
+  if (told || !mig_db_passing(&local)) return true;
+  if (err) *err = local;
+  return false;
 }
 
-bool mig_db_writer(mig_db *db, bson_t *out, mig_error *err) {
+const bson_t *mig_db_writer(mig_db *db, mig_error *err) {
   const char *app = mongoc_uri_get_appname(db->uri);
-  bson_init(out);
-  if (!db->user && !ask_user(db, err)) return false;
-  BSON_APPEND_UTF8(out, "user", db->user);
-  BSON_APPEND_UTF8(out, "app", app ? app : "");
-  return true;
+  char user[USER_CHARS];
+  if (!db->writer && ask_user(db, user, err))
+    db->writer = BCON_NEW("user", BCON_UTF8(user), "app", BCON_UTF8(app ? app : ""));
+  return db->writer;
 }

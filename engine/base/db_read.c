@@ -256,6 +256,13 @@ bool mig_db_collection_info(mig_db *db, const char *collection, bson_t *entry, b
   return next != MIG_NEXT_ERROR;
 }
 
+bool mig_db_has_collection(mig_db *db, const char *collection, bool *found, mig_error *err) {
+  bson_t entry;
+  const bool ok = mig_db_collection_info(db, collection, &entry, found, err);
+  bson_destroy(&entry);
+  return ok;
+}
+
 bool mig_db_has_option(mig_db *db, const char *collection, const char *path, bool *has, mig_error *err) {
   bson_t entry;
   bson_iter_t it;
@@ -277,7 +284,7 @@ bool mig_db_indexes(mig_db *db, const char *collection, bson_t *out, mig_error *
   bool ok = mig_db_query(db, &command, &c, &local);
   bson_destroy(&command);
   if (!ok) {
-    if (local.server_code == 26 || local.server_code == 166) return true; /* no such collection, or a view */
+    if (local.server_code == MIG_SERVER_NO_NAMESPACE || local.server_code == MIG_SERVER_IS_VIEW) return true;
     if (err) *err = local;
     return false;
   }

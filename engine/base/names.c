@@ -25,6 +25,11 @@ bool mig_name_collection_ok(const char *db, const char *collection, mig_error *e
   return mig_why(err, "%s", bad);
 }
 
+const char *mig_name_inside(const char *database, const char *name) {
+  const size_t n = strlen(database);
+  return strncmp(name, database, n) == 0 && name[n] == '.' && name[n + 1] ? name + n + 1 : NULL;
+}
+
 bool mig_name_reserved(const char *collection) {
   return strncmp(collection, "system.", 7) == 0 || strcmp(collection, MIG_LEDGER) == 0 ||
          strcmp(collection, MIG_EVENTS) == 0 || strcmp(collection, MIG_LOCKS) == 0 ||

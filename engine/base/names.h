@@ -13,6 +13,8 @@
  */
 bool mig_name_collection_ok(const char *db, const char *collection, mig_error *err);
 bool mig_name_database_ok(const char *db, mig_error *err);
+/* What stands behind "<database>." in name; NULL when it does not begin so, or nothing follows. */
+const char *mig_name_inside(const char *database, const char *name);
 /* Collections that are the server's or ours and no migration may touch: system.*, migrationlogs, migrationevents,
  * migrationlocks. */
 bool mig_name_reserved(const char *collection);

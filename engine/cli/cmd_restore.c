@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "backup/store_receive.h"
+#include "base/names.h"
 #include "cli/commands.h"
 #include "run/report.h"
 
@@ -64,20 +65,19 @@ static void show(mig_cli *cli, const mig_emergency_report *r, bool dry_run) {
  * have dots in their names. */
 static bool parse_one_as(const char *text, const char *database, mig_restore_as *as, mig_error *err) {
   const char *equals = strchr(text, '=');
-  const size_t n = strlen(database);
   if (!equals || equals == text || !equals[1]) {
     mig_fail(err, MIG_E_USAGE, "--as takes SOURCE=TARGET, not \"%.200s\"", text);
     return mig_hint(err, "--as app.users=app.users_of_may");
   }
   const char *to = equals + 1;
-  const bool prefixed = strncmp(to, database, n) == 0 && to[n] == '.' && to[n + 1];
-  if (!prefixed && strchr(to, '.')) {
+  const char *inside = mig_name_inside(database, to);
+  if (!inside && strchr(to, '.')) {
     mig_fail(err, MIG_E_USAGE, "--as: the target %.200s is not in the database %s", to, database);
     mig_why(err, "a restore writes to the database it is connected to");
     return mig_hint(err, "choose it with --db; a collection with a dot in its name is written %s.%.100s", database, to);
   }
   as->from = mig_strndup(text, (size_t)(equals - text));
-  as->to = prefixed ? to + n + 1 : to;
+  as->to = inside ? inside : to;
   return as->from || mig_no_memory(err, "--as");
 }
 

@@ -124,12 +124,8 @@ static bool check_beside(mig_engine *e, const mig_emergency_options *o, mig_erro
   for (size_t i = 0; i < o->as_count && !o->replace; i++) {
     const mig_restore_as *as = &o->as[i];
     bool found = false;
-    bson_t info;
-    const bool ok = mig_db_collection_info(e->db, as->to, &info, &found, err);
-    bson_destroy(&info);
-    if (!ok) return false;
-    if (!found) continue;
-    return mig_restore_taken(mig_db_name(e->db), as->to, err);
+    if (!mig_db_has_collection(e->db, as->to, &found, err)) return false;
+    if (found) return mig_restore_taken(mig_db_name(e->db), as->to, err);
   }
   return true;
 }

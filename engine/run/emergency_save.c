@@ -17,23 +17,14 @@ static bool not_there(mig_engine *e, const char *name, const char *inside, mig_e
                   mig_db_name(e->db));
 }
 
-static bool is_there(mig_engine *e, const char *collection, bool *found, mig_error *err) {
-  bson_t info;
-  const bool ok = mig_db_collection_info(e->db, collection, &info, found, err);
-  bson_destroy(&info);
-  return ok;
-}
-
 /* As mig_manifest_named reads a name: a collection of just that name comes first, then "<database>.<collection>". What
  * is never put into a snapshot is not looked for: the plan refuses it by name. */
 static bool resolve(mig_engine *e, const char *name, const char **out, mig_error *err) {
-  const char *database = mig_db_name(e->db);
-  const size_t n = strlen(database);
-  const char *inside = strncmp(name, database, n) == 0 && name[n] == '.' && name[n + 1] ? name + n + 1 : NULL;
+  const char *inside = mig_name_inside(mig_db_name(e->db), name);
   const char *const spellings[] = {name, inside, NULL};
   for (const char *const *s = spellings; *s; s++) {
     bool found = mig_snapshot_leaves_out(*s);
-    if (!found && !is_there(e, *s, &found, err)) return false;
+    if (!found && !mig_db_has_collection(e->db, *s, &found, err)) return false;
     *out = *s;
     if (found) return true;
   }

@@ -254,7 +254,7 @@ bool mig_engine_tell_unfinished(mig_engine *e, bool known, mig_error *err) {
   if (!err || err->code == MIG_E_LEASE || err->code == MIG_E_NOT_RESTORED || err->code == MIG_E_UNFINISHED ||
       err->code == MIG_E_INTERRUPTED)
     return false;
-  if (mig_engine_refuse_unfinished(e, true, &waits)) return false;
+  if (mig_engine_refuse_unfinished(e, true, &waits)) return true;
   if (waits.code != MIG_E_UNFINISHED && !known) return false;
   mig_lease_state s = {0};
   if (waits.code != MIG_E_UNFINISHED) mig_fail(&waits, MIG_E_UNFINISHED, "an interrupted run waits");

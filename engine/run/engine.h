@@ -53,7 +53,7 @@ const mig_observer *mig_engine_observer(const mig_engine *e);
 /* MIG_E_UNFINISHED when the ledger, or (restores) the journal of a restore by hand, shows an interrupted run. */
 bool mig_engine_refuse_unfinished(mig_engine *e, bool restores, mig_error *err);
 /* After a failure of what settles such a run first: *err becomes MIG_E_UNFINISHED, with the failure as its cause, while
- * one still waits. Always returns false. */
+ * one still waits. True: the server says that none does, and the failure left none behind. */
 bool mig_engine_tell_unfinished(mig_engine *e, bool known, mig_error *err);
 /* *settings->stop, which a signal may set while any thread looks. */
 bool mig_stop_asked(const mig_settings *settings);

@@ -86,7 +86,6 @@ static bool reach_of_collection(const follow *f, const mig_collection_entry *min
                                 mig_error *err) {
   const mig_collection_entry *got = restored_to(f, mine->name);
   bool there = true;
-  bson_t info;
   *out = REACH_ALL;
   if (got && enough(mine->holds, got->holds)) return true;
   *out = got ? REACH_PART : REACH_NONE;
@@ -96,9 +95,8 @@ static bool reach_of_collection(const follow *f, const mig_collection_entry *min
   }
   snprintf(why, 400, "%.120s was not restored", mine->name);
   if (mine->holds != MIG_HOLDS_ABSENT || f->o->as_count || f->o->only) return true;
-  const bool ok = mig_db_collection_info(f->e->db, mine->name, &info, &there, err); /* it made that collection */
-  bson_destroy(&info);
-  if (!there) *out = REACH_ALL;
+  const bool ok = mig_db_has_collection(f->e->db, mine->name, &there, err); /* it made that collection */
+  if (ok && !there) *out = REACH_ALL;
   snprintf(why, 400, "%.120s, which it had made, is still there: the snapshot does not know that collection",
            mine->name);
   return ok;

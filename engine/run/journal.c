@@ -13,16 +13,8 @@
 
 static bool update(mig_db *db, const bson_t *filter, const bson_t *change, bool upsert, int64_t *matched,
                    mig_error *err) {
-  bson_t reply;
-  bson_t *command = BCON_NEW("update", BCON_UTF8(MIG_LEDGER), "updates", "[", "{", "q", BCON_DOCUMENT(filter), "u",
-                             BCON_DOCUMENT(change), "upsert", BCON_BOOL(upsert), "}", "]");
-  bool ok = mig_db_command(db, MIG_WRITE, command, &reply, err);
-  *matched = 0;
-  if (ok && !mig_bson_int(&reply, "n", matched))
-    ok = mig_fail(err, MIG_E_SERVER, "update %s: no count in the reply", MIG_LEDGER);
-  bson_destroy(&reply);
-  bson_destroy(command);
-  return ok;
+  const mig_update update = {.collection = MIG_LEDGER, .query = filter, .change = change, .upsert = upsert};
+  return mig_db_update(db, &update, matched, err);
 }
 
 /* The run that holds this token, or none yet: what a runner with an older token must not match. */
@@ -77,13 +69,10 @@ bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *b, mi
   const mig_migration *m = b->migration;
   int64_t now = 0, matched = 0;
   mig_host host;
-  bson_t self, writers;
+  const bson_t *self = mig_db_writer(db, err);
   mig_host_self(&host);
-  if (!mig_db_writer(db, &self, err) || !mig_db_server_now(db, &now, err)) {
-    bson_destroy(&self);
-    return false;
-  }
-  bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER, set = BSON_INITIALIZER, run, not_running;
+  if (!self || !mig_db_server_now(db, &now, err)) return false;
+  bson_t filter = BSON_INITIALIZER, change = BSON_INITIALIZER, set = BSON_INITIALIZER, run, not_running, writers;
   BSON_APPEND_UTF8(&filter, "name", m->name);
   BSON_APPEND_DOCUMENT_BEGIN(&filter, "status", &not_running);
   BSON_APPEND_UTF8(&not_running, "$ne", mig_status_name(MIG_STATUS_RUNNING));
@@ -105,7 +94,7 @@ bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *b, mi
   BSON_APPEND_INT64(&run, "pid", host.pid);
   append_opt(&run, "by", b->by);
   BSON_APPEND_ARRAY_BEGIN(&run, "writers", &writers);
-  BSON_APPEND_DOCUMENT(&writers, "0", &self);
+  BSON_APPEND_DOCUMENT(&writers, "0", self);
   bson_append_array_end(&run, &writers);
   BSON_APPEND_DATE_TIME(&run, "startedAt", now);
   bson_append_document_end(&set, &run);
@@ -116,8 +105,7 @@ bool mig_ledger_begin(mig_db *db, const mig_run_key *key, const mig_begin *b, mi
   mig_crash_point(MIG_CRASH_JOURNAL_BEFORE);
   bool ok = update(db, &filter, &change, true, &matched, err);
   mig_crash_point(MIG_CRASH_JOURNAL_AFTER);
-  if (!ok && err && err->server_code == 11000) overtaken(key, err);
-  bson_destroy(&self);
+  if (!ok && err && err->server_code == MIG_SERVER_DUPLICATE_KEY) overtaken(key, err);
   bson_destroy(&set);
   bson_destroy(&filter);
   bson_destroy(&change);
@@ -156,7 +144,7 @@ bool mig_ledger_phase(mig_db *db, const mig_run_key *key, mig_phase phase, const
 
 /* No majority in time (64), no reply, or a primary that went: it may have taken effect all the same. */
 static bool maybe_done(const mig_error *e) {
-  return e->server_code == 64 || mig_db_passing(e);
+  return e->server_code == MIG_SERVER_NO_MAJORITY || mig_db_passing(e);
 }
 
 static bool ended(mig_db *db, const mig_run_key *key, mig_status status) {
@@ -207,21 +195,17 @@ bool mig_ledger_done(mig_db *db, const mig_run_key *key, mig_status status, cons
 bool mig_ledger_take_over(mig_db *db, const mig_entry *unfinished, int64_t fence, bool *taken, mig_error *err) {
   mig_host host;
   int64_t matched = 0;
-  bson_t self;
+  const bson_t *self = mig_db_writer(db, err);
   mig_host_self(&host);
   *taken = false;
-  if (!mig_db_writer(db, &self, err)) {
-    bson_destroy(&self);
-    return false;
-  }
+  if (!self) return false;
   bson_t *filter = BCON_NEW("name", BCON_UTF8(unfinished->name), "status", BCON_UTF8("running"), "run.id",
                             BCON_UTF8(unfinished->run.id), "run.fence", "{", "$lte", BCON_INT64(fence), "}");
   bson_t *change =
       BCON_NEW("$set", "{", "run.fence", BCON_INT64(fence), "run.recoveredBy", BCON_UTF8(host.name), "updatedAt",
-               BCON_DATE_TIME(mig_now_unix_ms()), "}", "$addToSet", "{", "run.writers", BCON_DOCUMENT(&self), "}");
+               BCON_DATE_TIME(mig_now_unix_ms()), "}", "$addToSet", "{", "run.writers", BCON_DOCUMENT(self), "}");
   bool ok = update(db, filter, change, false, &matched, err);
   *taken = ok && matched == 1;
-  bson_destroy(&self);
   bson_destroy(filter);
   bson_destroy(change);
   return ok;

@@ -9,7 +9,6 @@
 #include "run/host.h"
 #include "run/lease_internal.h"
 
-#define DUPLICATE_KEY 11000
 #define LOOK_EVERY_MS 1000 /* in a transaction */
 #define GIVE_BACK_MS  8000 /* over a broken connection */
 
@@ -29,6 +28,16 @@ struct mig_lease {
 static bson_t *ours(const mig_lease *l) {
   return BCON_NEW("_id", BCON_UTF8(LEASE_ID), "lockedBy", BCON_UTF8(l->owner), "fence", BCON_INT64(l->fence), "locked",
                   BCON_BOOL(true));
+}
+
+/* Changes the lease where it is ours; *matched is 0 where it is not any more. outside: not in the open transaction. */
+static bool update_ours(const mig_lease *l, mig_db *db, bool outside, const bson_t *change, int64_t *matched,
+                        mig_error *err) {
+  bson_t *query = ours(l);
+  const mig_update update = {.collection = MIG_LOCKS, .query = query, .change = change, .outside = outside};
+  const bool ok = mig_db_update(db, &update, matched, err);
+  bson_destroy(query);
+  return ok;
 }
 
 static bool held(const mig_lease_state *s, mig_error *err) {
@@ -74,7 +83,7 @@ static bool try_take(mig_lease *l, const char *reason, const mig_lease_state *de
       "}", "$setOnInsert", "{", "createdAt", BCON_DATE_TIME(now), "}", "}", "upsert", BCON_BOOL(true), "}", "]");
   int64_t before = mig_now_monotonic_ms();
   bool ok = mig_db_command_outside(l->db, MIG_WRITE, command, NULL, err);
-  *collided = !ok && err && err->server_code == DUPLICATE_KEY;
+  *collided = !ok && err && err->server_code == MIG_SERVER_DUPLICATE_KEY;
   atomic_store(&l->deadline_ms, before + l->ttl_ms);
   bson_destroy(command);
   bson_destroy(query);
@@ -85,12 +94,10 @@ static bool try_take(mig_lease *l, const char *reason, const mig_lease_state *de
 static bool refresh(mig_lease *l, mig_error *err) {
   int64_t now = 0, matched = 0, before = mig_now_monotonic_ms();
   if (!mig_db_server_now(l->refresh_db, &now, err)) return false;
-  bson_t *filter = ours(l);
-  bson_t *update =
+  bson_t *later =
       BCON_NEW("$set", "{", "expiresAt", BCON_DATE_TIME(now + l->ttl_ms), "updatedAt", BCON_DATE_TIME(now), "}");
-  bool ok = mig_lease_update(l->refresh_db, true, filter, update, &matched, err);
-  bson_destroy(update);
-  bson_destroy(filter);
+  const bool ok = update_ours(l, l->refresh_db, true, later, &matched, err);
+  bson_destroy(later);
   if (ok && matched == 0)
     atomic_store(&l->lost, true);
   else if (ok)
@@ -125,15 +132,27 @@ static void *refresh_loop(void *arg) {
 static bool has_landed(mig_lease *l) {
   int64_t matched = 0;
   mig_error ignored;
-  bson_t *filter = ours(l);
-  bson_t *update = BCON_NEW("$set", "{", "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()), "}");
-  bool ok = mig_lease_update(l->db, true, filter, update, &matched, &ignored);
-  bson_destroy(update);
-  bson_destroy(filter);
+  bson_t *touched = BCON_NEW("$set", "{", "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()), "}");
+  const bool ok = update_ours(l, l->db, true, touched, &matched, &ignored);
+  bson_destroy(touched);
   return ok && matched == 1;
 }
 
-static void give_back(mig_lease *l);
+/* A lease that cannot be given back runs out by itself, after half an hour: some seconds are worth waiting for a
+ * primary, or for a connection. A server that does not answer at all has cost its time-out already. */
+static void give_back(mig_lease *l) {
+  bson_t *given = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()), "}",
+                           "$unset", "{", "expiresAt", BCON_BOOL(true), "}");
+  const int64_t begin = mig_now_monotonic_ms();
+  for (int attempt = 0; attempt < 6; attempt++) {
+    int64_t matched = 0;
+    mig_error local = {0};
+    if (update_ours(l, l->db, true, given, &matched, &local) || !mig_db_passing(&local)) break;
+    if (local.network && mig_now_monotonic_ms() - begin > GIVE_BACK_MS) break;
+    mig_sleep_ms(250 << attempt);
+  }
+  bson_destroy(given);
+}
 
 static bool take(mig_lease *l, const char *reason, mig_error *err) {
   mig_error local = {0};
@@ -152,8 +171,8 @@ static bool take(mig_lease *l, const char *reason, mig_error *err) {
     mig_sleep_ms(20 << attempt); /* somebody was quicker; perhaps it is gone again already */
   }
   mig_lease_state state;
-  if (local.server_code != DUPLICATE_KEY) give_back(l); /* nobody knows: this process may live on for long */
-  if (local.server_code == DUPLICATE_KEY && mig_lease_look(l->db, &state, err)) return held(&state, err);
+  if (local.server_code != MIG_SERVER_DUPLICATE_KEY) give_back(l); /* nobody knows: this process may live on for long */
+  if (local.server_code == MIG_SERVER_DUPLICATE_KEY && mig_lease_look(l->db, &state, err)) return held(&state, err);
   if (err) *err = local;
   return mig_fail_at(err, "cannot take the lease");
 }
@@ -239,41 +258,19 @@ bool mig_lease_check(mig_lease *l, mig_error *err) {
 
 bool mig_lease_touch(mig_lease *l, mig_error *err) {
   int64_t matched = 0;
-  bson_t *filter = ours(l);
-  bson_t *update = BCON_NEW("$inc", "{", "touched", BCON_INT64(1), "}");
-  bool ok = mig_lease_update(l->db, false, filter, update, &matched, err);
-  bson_destroy(update);
-  bson_destroy(filter);
+  bson_t *touched = BCON_NEW("$inc", "{", "touched", BCON_INT64(1), "}");
+  const bool ok = update_ours(l, l->db, false, touched, &matched, err);
+  bson_destroy(touched);
   if (ok && matched == 0) return lost(l, "another runner took it, or it was force-unlocked", err);
   return ok;
 }
 
 bool mig_lease_note_session(mig_lease *l, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err) {
   int64_t matched = 0;
-  bson_t *filter = ours(l);
-  bson_t *update = BCON_NEW("$set", "{", "session", BCON_BIN(BSON_SUBTYPE_UUID, id, MIG_SESSION_BYTES), "}");
-  bool ok = mig_lease_update(l->db, true, filter, update, &matched, err);
-  bson_destroy(update);
-  bson_destroy(filter);
+  bson_t *noted = BCON_NEW("$set", "{", "session", BCON_BIN(BSON_SUBTYPE_UUID, id, MIG_SESSION_BYTES), "}");
+  const bool ok = update_ours(l, l->db, true, noted, &matched, err);
+  bson_destroy(noted);
   return ok && (matched == 1 || lost(l, "another runner took it, or it was force-unlocked", err));
-}
-
-/* A lease that cannot be given back runs out by itself, after half an hour: some seconds are worth waiting for a
- * primary, or for a connection. A server that does not answer at all has cost its time-out already. */
-static void give_back(mig_lease *l) {
-  bson_t *filter = ours(l);
-  bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()),
-                            "}", "$unset", "{", "expiresAt", BCON_BOOL(true), "}");
-  const int64_t begin = mig_now_monotonic_ms();
-  for (int attempt = 0; attempt < 6; attempt++) {
-    int64_t matched = 0;
-    mig_error local = {0};
-    if (mig_lease_update(l->db, true, filter, update, &matched, &local) || !mig_db_passing(&local)) break;
-    if (local.network && mig_now_monotonic_ms() - begin > GIVE_BACK_MS) break;
-    mig_sleep_ms(250 << attempt);
-  }
-  bson_destroy(update);
-  bson_destroy(filter);
 }
 
 void mig_lease_release(mig_lease *l) {

@@ -11,9 +11,6 @@
 #define FENCE_ID                                                                                                       \
   "mig.fence" /* the counter lives apart: the TTL index may remove a lease that ran out, not the counter */
 
-/* Of one document of migrationlocks. outside: not in the open transaction. */
-bool mig_lease_update(mig_db *db, bool outside, const bson_t *filter, const bson_t *update, int64_t *matched,
-                      mig_error *err);
 bool mig_lease_next_fence(mig_db *db, int64_t *fence, mig_error *err);
 /* Ends what the transaction of that holder left open: a write to the lease would wait for it, up to the server's limit.
  * Only for a lease that is taken away from its holder. A server that cannot do it lets us wait. */

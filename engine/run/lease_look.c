@@ -5,21 +5,6 @@
 #include "run/host.h"
 #include "run/lease_internal.h"
 
-bool mig_lease_update(mig_db *db, bool outside, const bson_t *filter, const bson_t *update, int64_t *matched,
-                      mig_error *err) {
-  bson_t reply;
-  bson_t *command = BCON_NEW("update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", BCON_DOCUMENT(filter), "u",
-                             BCON_DOCUMENT(update), "}", "]");
-  bool ok = outside ? mig_db_command_outside(db, MIG_WRITE, command, &reply, err)
-                    : mig_db_command(db, MIG_WRITE, command, &reply, err);
-  *matched = 0;
-  if (ok && !mig_bson_int(&reply, "n", matched))
-    ok = mig_fail(err, MIG_E_SERVER, "update %s: no count in the reply", MIG_LOCKS);
-  bson_destroy(&reply);
-  bson_destroy(command);
-  return ok;
-}
-
 bool mig_lease_next_fence(mig_db *db, int64_t *fence, mig_error *err) {
   bson_t *command =
       BCON_NEW("findAndModify", BCON_UTF8(MIG_LOCKS), "query", "{", "_id", BCON_UTF8(FENCE_ID), "}", "update", "{",
@@ -144,7 +129,8 @@ bool mig_lease_force_unlock(mig_db *db, const mig_lease_state *seen, mig_error *
     append_same(filter, &doc, "fence");
     bson_t *update = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "fence", BCON_INT64(fence), "}", "$unset", "{",
                               "expiresAt", BCON_BOOL(true), "lockedBy", BCON_BOOL(true), "}");
-    ok = mig_lease_update(db, true, filter, update, &matched, err);
+    const mig_update what = {.collection = MIG_LOCKS, .query = filter, .change = update, .outside = true};
+    ok = mig_db_update(db, &what, &matched, err);
     bson_destroy(update);
     bson_destroy(filter);
   }

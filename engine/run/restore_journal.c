@@ -7,8 +7,7 @@
 #include "base/names.h"
 #include "run/host.h"
 
-#define JOURNAL_ID    "mig.restore"
-#define DUPLICATE_KEY 11000
+#define JOURNAL_ID "mig.restore"
 
 static void append_only(bson_t *to, const char *const *only) {
   bson_t list;
@@ -77,15 +76,8 @@ static bson_t *not_later(const mig_engine *e) {
 
 static bool update(mig_engine *e, const bson_t *query, const bson_t *change, bool upsert, int64_t *matched,
                    mig_error *err) {
-  bson_t reply;
-  bson_t *command = BCON_NEW("update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", BCON_DOCUMENT(query), "u",
-                             BCON_DOCUMENT(change), "upsert", BCON_BOOL(upsert), "}", "]");
-  bool ok = mig_db_command(e->db, MIG_WRITE, command, &reply, err);
-  *matched = 0;
-  if (ok) mig_bson_int(&reply, "n", matched);
-  bson_destroy(&reply);
-  bson_destroy(command);
-  return ok;
+  const mig_update update = {.collection = MIG_LOCKS, .query = query, .change = change, .upsert = upsert};
+  return mig_db_update(e->db, &update, matched, err);
 }
 
 static bool remove_where(mig_engine *e, const bson_t *query, int64_t *removed, mig_error *err) {
@@ -107,7 +99,7 @@ static bool put(mig_engine *e, const bson_t *doc, const mig_restore_journal *ins
   bson_t *query = instead ? BCON_NEW("_id", BCON_UTF8(JOURNAL_ID), "fence", BCON_INT64(instead->fence)) : not_later(e);
   const bool ok = update(e, query, doc, !instead, &matched, &local);
   bson_destroy(query);
-  if (ok ? matched == 0 : local.server_code == DUPLICATE_KEY) return of_another(e, err);
+  if (ok ? matched == 0 : local.server_code == MIG_SERVER_DUPLICATE_KEY) return of_another(e, err);
   if (!ok && err) *err = local;
   return ok;
 }
@@ -128,13 +120,10 @@ static bool still_ours(mig_engine *e, const mig_restore_journal *instead, mig_er
 bool mig_restore_journal_write(mig_engine *e, const char *path, const char *sha256, const mig_manifest *m,
                                const mig_emergency_options *o, const mig_restore_journal *instead, mig_error *err) {
   mig_host host;
-  bson_t self, writers;
+  const bson_t *self = mig_db_writer(e->db, err);
   mig_host_self(&host);
-  if (!mig_db_writer(e->db, &self, err)) {
-    bson_destroy(&self);
-    return false;
-  }
-  bson_t doc = BSON_INITIALIZER;
+  if (!self) return false;
+  bson_t doc = BSON_INITIALIZER, writers;
   BSON_APPEND_UTF8(&doc, "path", path);
   BSON_APPEND_UTF8(&doc, "sha256", sha256);
   BSON_APPEND_INT32(&doc, "strategy", (int32_t)o->strategy);
@@ -146,9 +135,8 @@ bool mig_restore_journal_write(mig_engine *e, const char *path, const char *sha2
   BSON_APPEND_UTF8(&doc, "host", host.name);
   BSON_APPEND_UTF8(&doc, "by", e->settings.by);
   BSON_APPEND_ARRAY_BEGIN(&doc, "writers", &writers);
-  BSON_APPEND_DOCUMENT(&writers, "0", &self);
+  BSON_APPEND_DOCUMENT(&writers, "0", self);
   bson_append_array_end(&doc, &writers);
-  bson_destroy(&self);
   BSON_APPEND_INT64(&doc, "fence", mig_lease_fence(e->lease));
   BSON_APPEND_DATE_TIME(&doc, "startedAt", mig_now_unix_ms());
   mig_crash_point(MIG_CRASH_JOURNAL_BEFORE);
@@ -170,13 +158,12 @@ bool mig_restore_journal_remove(mig_engine *e, mig_error *err) {
 
 bool mig_restore_journal_take_over(mig_engine *e, bool *there, mig_error *err) {
   int64_t matched = 0;
-  bson_t self;
+  const bson_t *self = mig_db_writer(e->db, err);
   *there = false;
-  bool ok = mig_db_writer(e->db, &self, err);
+  if (!self) return false;
   bson_t *query = not_later(e), *change = BCON_NEW("$set", "{", "fence", BCON_INT64(mig_lease_fence(e->lease)), "}",
-                                                   "$addToSet", "{", "writers", BCON_DOCUMENT(&self), "}");
-  ok = ok && update(e, query, change, false, &matched, err);
-  bson_destroy(&self);
+                                                   "$addToSet", "{", "writers", BCON_DOCUMENT(self), "}");
+  const bool ok = update(e, query, change, false, &matched, err);
   bson_destroy(change);
   bson_destroy(query);
   *there = matched > 0;

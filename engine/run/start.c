@@ -79,26 +79,14 @@ static bool migrate(mig_engine *e, int64_t wait_ms, const mig_listener *listener
   }
 }
 
-/* The program must not run on data that nobody has put in order, or that another runner is in the middle of: what it
- * would write there may be undone with the rest. */
-static bool always_hard(const mig_error *e) {
-  return e->code == MIG_E_NOT_RESTORED || e->code == MIG_E_UNFINISHED || e->code == MIG_E_INTERRUPTED ||
-         e->code == MIG_E_LEASE;
-}
-
 static bool waits(mig_engine *e) {
   mig_error why = {0};
   return !mig_engine_refuse_unfinished(e, true, &why) && why.code == MIG_E_UNFINISHED;
 }
 
-/* The server says that nothing interrupted waits. Where it does not answer nobody knows. */
-static bool in_order(mig_engine *e) {
-  mig_error why;
-  return e && mig_engine_refuse_unfinished(e, true, &why);
-}
-
 /* Whatever kept us from migrating (a file, a key, the log): an interrupted run that waits counts for more. *hard: the
- * program must not start. */
+ * program must not run on data that nobody has put in order, that another runner is in the middle of, or of which the
+ * server does not say that it is neither: what it would write there may be undone with the rest. */
 static bool open_and_migrate(const mig_settings *settings, int64_t wait_ms, const mig_listener *listener,
                              mig_start_report *r, bool *hard) {
   mig_engine *e = NULL;
@@ -112,8 +100,7 @@ static bool open_and_migrate(const mig_settings *settings, int64_t wait_ms, cons
                                .stop = settings->stop};
     mig_open(&bare, &e, NULL);
   }
-  if (!ok && e) mig_engine_tell_unfinished(e, known, &r->error);
-  *hard = !ok && (always_hard(&r->error) || !in_order(e));
+  *hard = !ok && !(e && mig_engine_tell_unfinished(e, known, &r->error));
   mig_close(e);
   return ok;
 }

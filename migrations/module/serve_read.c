@@ -109,11 +109,9 @@ static bool serve_stats(mig_serving *s, const bson_t *request, bson_t *reply, mi
   const char *collection = NULL;
   int64_t documents = 0, bytes = 0;
   bool exists = false;
-  bson_t entry;
   if (!mig_bson_str(request, "collection", &collection)) return mig_serve_nonsense(s, err);
   if (!mig_serve_allows(s, collection, MIG_TOUCH_READ, err)) return false;
-  bool ok = mig_db_collection_info(s->w->db, collection, &entry, &exists, err);
-  bson_destroy(&entry);
+  bool ok = mig_db_has_collection(s->w->db, collection, &exists, err);
   if (ok && exists) ok = mig_db_stats(s->w->db, collection, &documents, &bytes, err);
   BSON_APPEND_BOOL(reply, "exists", exists);
   BSON_APPEND_INT64(reply, "documents", documents);

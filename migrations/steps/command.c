@@ -177,7 +177,7 @@ bool mig_command_run(const mig_step *step, mig_work *w, bson_t *reply, mig_error
     return false;
   }
   bool ok = mig_db_command(w->db, writes ? MIG_WRITE : MIG_READ, &command, reply, &local);
-  if (!ok && writes && local.server_code == 72 && strstr(local.why, "writeConcern")) {
+  if (!ok && writes && local.server_code == MIG_SERVER_INVALID_OPTIONS && strstr(local.why, "writeConcern")) {
     bson_destroy(reply); /* refused before it ran: this command knows no write concern */
     ok = mig_db_command(w->db, MIG_READ, &command, reply, &local);
   }

@@ -11,7 +11,7 @@ static bool estimate(const mig_step *step, mig_work *w, int64_t *documents, mig_
 }
 
 static bool run(const mig_step *step, mig_work *w, mig_error *err) {
-  bson_t command = BSON_INITIALIZER, entry;
+  bson_t command = BSON_INITIALIZER;
   const char *collection = mig_step_str(step, "collection");
   bool found = false, aside = false;
   BSON_APPEND_UTF8(&command, "drop", collection);
@@ -19,8 +19,7 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   ok = ok && (aside ? mig_step_settle_aside(w, collection, err) : mig_step_run_command(w, &command, err));
   bson_destroy(&command);
   if (!ok) return false;
-  ok = mig_db_collection_info(w->db, collection, &entry, &found, err);
-  bson_destroy(&entry);
+  ok = mig_db_has_collection(w->db, collection, &found, err);
   if (ok && found)
     ok = mig_fail(err, MIG_E_FAILED, "dropCollection %s.%s: it is still there, or somebody made it again",
                   mig_db_name(w->db), collection);

@@ -33,7 +33,7 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   BSON_APPEND_UTF8(&command, "index", mig_step_str(step, "name"));
   bool ok = mig_step_run_command(w, &command, &local);
   bson_destroy(&command);
-  if (!ok && local.server_code == 27)
+  if (!ok && local.server_code == MIG_SERVER_NO_INDEX)
     mig_hint(&local, "list the indexes of %s: db.%s.getIndexes()", mig_step_str(step, "collection"),
              mig_step_str(step, "collection"));
   if (!ok && err) *err = local;

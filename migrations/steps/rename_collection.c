@@ -28,13 +28,6 @@ static bool guards(const mig_step *step, bson_t *array, mig_error *err) {
   return true;
 }
 
-static bool exists(mig_work *w, const char *collection, bool *found, mig_error *err) {
-  bson_t entry;
-  bool ok = mig_db_collection_info(w->db, collection, &entry, found, err);
-  bson_destroy(&entry);
-  return ok;
-}
-
 static bool send(const mig_step *step, mig_work *w, bool drop_target, mig_error *err) {
   bson_t command = BSON_INITIALIZER;
   const char *db = mig_db_name(w->db);
@@ -60,7 +53,8 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   if (drops && !mig_step_put_aside(w, to, &aside, err)) return false;
   if (!send(step, w, drops && !aside, err) || (aside && !mig_step_settle_aside(w, to, err))) return false;
   mig_crash_point(MIG_CRASH_STEP_BATCH);
-  if (!exists(w, mig_step_str(step, "from"), &from_there, err) || !exists(w, mig_step_str(step, "to"), &to_there, err))
+  if (!mig_db_has_collection(w->db, mig_step_str(step, "from"), &from_there, err) ||
+      !mig_db_has_collection(w->db, mig_step_str(step, "to"), &to_there, err))
     return false;
   if (to_there && !from_there) return true;
   mig_fail(err, MIG_E_FAILED, "renameCollection %s.%s to %s: the server said yes, but %s", mig_db_name(w->db),

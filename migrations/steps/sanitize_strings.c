@@ -140,7 +140,7 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   bool ok = mig_leaf_writes_run(&what, w, &local);
   bson_destroy(filter);
   mig_buf_free(&p.text);
-  if (!ok && local.server_code == 11000)
+  if (!ok && local.server_code == MIG_SERVER_DUPLICATE_KEY)
     mig_hint(&local, "texts that were different become equal, and an index is unique: see to these documents first");
   if (!ok && err) *err = local;
   return ok;

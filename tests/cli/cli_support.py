@@ -12,6 +12,20 @@ from conftest import OURS, RAW
 MAIL = "user{}@example.org"
 
 
+def within(seconds, condition):
+    """What the condition gave at last: something true, or the time is over."""
+    until = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < until:
+        time.sleep(0.02)
+    return found
+
+
+def wait_for(condition, seconds=90):
+    found = within(seconds, condition)
+    assert found, "waited in vain"
+    return found
+
+
 def add_users(p, count=5):
     p.db.users.insert_many([{"_id": i, "name": f"n{i}", "email": MAIL.format(i), "age": i * 7} for i in range(count)])
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import conftest
-from cli_support import add_users, one, picture, snapshots, three_lines
+from cli_support import add_users, one, picture, snapshots, three_lines, wait_for
 from module_support import EXAMPLES, HALF_WAY, example, module
 
 
@@ -51,15 +51,6 @@ def children_of(pid):
     found = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
     rows = [line.split(None, 2) for line in found.splitlines()[1:]]
     return [int(r[0]) for r in rows if int(r[1]) == pid and "--module-host" in r[2]]
-
-
-def wait_for(what, seconds=30):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if got := what():
-            return got
-        time.sleep(0.02)
-    raise AssertionError("it did not happen")
 
 
 def restored(p, name, before, result, *words):

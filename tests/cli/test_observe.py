@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cli_support import NEVER, add_field, add_users, events, fails_late, fields, three, three_lines
+from cli_support import NEVER, add_field, events, fails_late, fields, three
 from held import held
 
 LOG = "migration-execution.log"
@@ -24,16 +24,6 @@ def big(p, count=60000, **more):
         p.db.users.insert_many([{"_id": first + i, "n": 0, "pad": "x" * 50} for i in range(min(20000, count - first))])
     step = {"update": {"collection": "users", "filter": {}, "update": {"$inc": {"n": 1}}}}
     p.write("0001_big", {"up": [step, step], "transaction": "off", **more})
-
-
-def wait_for(condition, seconds=90):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    pytest.fail("waited in vain")
 
 
 # ---- the log -----------------------------------------------------------------------------------------------------------

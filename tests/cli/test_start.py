@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from cli_support import DESTRUCTIVE, add_field, add_users, events, fails_late, fields, free, picture, three, three_lines
-from test_observe import big, metrics, wait_for
+from cli_support import DESTRUCTIVE, add_field, add_users, events, fails_late, fields, free, three, three_lines, wait_for
+from test_observe import big, metrics
 
 ON = {"MIGRATE_ON_START": "true"}
 HARD = {**ON, "MIGRATE_ON_START_FAIL_HARD": "true"}

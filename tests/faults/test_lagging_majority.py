@@ -2,7 +2,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
@@ -11,6 +10,7 @@ import pytest
 from bson import Timestamp
 
 from conftest import Project
+from s3_server import free_port
 from wireproxy import Rule, WireProxy, call_first, error, reply_with
 
 
@@ -49,12 +49,6 @@ def test_a_majority_that_does_not_get_there_is_not_waited_for_for_ever(filled):
 
 
 # ---- a real one ----------------------------------------------------------------------------------------------------------
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
 
 @pytest.fixture
 def arbitrated(tmp_path):

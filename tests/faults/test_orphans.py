@@ -5,16 +5,9 @@ import time
 import pymongo
 import pytest
 
-from cli_support import slow, three_lines
+from cli_support import slow, three_lines, wait_for
 
 SOME = 120  # documents that one update is at work on, for some seconds
-
-
-def wait_for(condition, seconds):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def fill(p):

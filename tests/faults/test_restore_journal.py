@@ -8,7 +8,7 @@ import time
 import pymongo
 import pytest
 
-from cli_support import three_lines
+from cli_support import three_lines, within
 from conftest import documents_in
 from held import patient
 from wireproxy import HoldReply, Rule, WireProxy, call_first, error, reply_with
@@ -18,15 +18,6 @@ def at_work(p, name="users"):
     """What the server does on that collection, as far as it tells."""
     ops = p.client.admin.aggregate([{"$currentOp": {}}])
     return [op for op in ops if op.get("ns") == f"{p.name}.{name}" and op.get("active") and op["op"] in ("remove", "update", "insert")]
-
-
-def wait_for(condition, seconds=30):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 @pytest.fixture
@@ -42,7 +33,7 @@ def orphaned(txn_project):
         p.db.users.update_one({"_id": 400}, {"$set": {"open": 1}}, session=session)
         run = p.start("restore", p.snapshot, "--yes")
         try:
-            held = wait_for(lambda: at_work(p), 20)
+            held = within(20, lambda: at_work(p))
         except pymongo.errors.PyMongoError as e:
             held = False
             print(e)

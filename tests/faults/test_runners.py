@@ -8,8 +8,7 @@ import time
 
 import pytest
 
-from cli_support import three_lines
-from cli_support import free
+from cli_support import free, three_lines, wait_for
 from serve_support import Serve
 from wireproxy import HoldReply, Rule, WireProxy, cut_in_reply, cut_in_request, lose_reply, lose_request, call_first
 
@@ -24,16 +23,6 @@ def ready(project):
     p.write("0001_count", LONG)
     p.mig("doctor")
     return p
-
-
-def wait_for(condition, seconds=60):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.01)
-    pytest.fail("waited in vain")
 
 
 def in_steps(p):

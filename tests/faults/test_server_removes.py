@@ -5,7 +5,7 @@ import time
 import pymongo
 import pytest
 
-from cli_support import NEVER, one, picture, snapshots, three_lines
+from cli_support import NEVER, one, picture, snapshots, three_lines, within
 from wireproxy import Rule, WireProxy, call_first
 
 OLD = datetime.datetime(2000, 1, 1, tzinfo=datetime.timezone.utc)
@@ -80,18 +80,13 @@ def test_documents_that_the_real_ttl_monitor_removes_come_back_when_the_migratio
     def passes():
         return p.client.admin.command("serverStatus")["metrics"]["ttl"]["passes"]
 
-    def wait_until(done, seconds):
-        until = time.monotonic() + seconds
-        while not done() and time.monotonic() < until:
-            time.sleep(0.1)
-        return done()
     gone = []
 
     def wait_for_monitor():
-        gone.append(wait_until(lambda: p.db.sessions.count_documents({}) == 0, 10))
+        gone.append(within(10, lambda: p.db.sessions.count_documents({}) == 0))
     try:
         begun = passes()
-        assert wait_until(lambda: passes() > begun + 1, 90), "the monitor does not run each second"
+        assert within(90, lambda: passes() > begun + 1), "the monitor does not run each second"
         with held_up(p, wait_for_monitor) as proxy:
             p.mig("up", uri=proxy.uri, code=3)
     finally:

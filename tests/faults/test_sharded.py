@@ -1,5 +1,4 @@
 """Collections with a shard key, which no snapshot holds: they are never dropped, replaced or renamed. (What a mongos says is scripted.)"""
-import json
 
 import pytest
 
@@ -34,7 +33,7 @@ def test_no_step_drops_replaces_or_renames_one(filled, step):
 @pytest.mark.parametrize("strategy", ["swap", None])
 def test_no_restore_puts_a_new_collection_in_its_place(filled, strategy):
     p = filled
-    snapshot = json.loads(p.mig("snapshot", "create", "--json").out.splitlines()[0])["snapshot"]
+    snapshot = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
     p.db.users.update_many({}, {"$set": {"n": 7}})
     with WireProxy(p.uri, [sharded()]) as proxy:
         result = p.mig("restore", snapshot, "--yes", *(["--strategy", strategy] if strategy else []), uri=proxy.uri, code=1 if strategy else 0)
