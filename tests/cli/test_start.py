@@ -233,7 +233,7 @@ def test_signal_while_waiting_ends_it(project):
 def test_program_is_our_process_and_gets_the_signals(project):
     three(project)
     replica = project.start("start", "--", sys.executable, "-c", "import os, signal, time\n"
-                            "signal.signal(signal.SIGTERM, lambda *_: (print('term', flush=True), os._exit(42)))\n"
+                            "signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b'term\\n'), os._exit(42)))\n"
                             "print(os.getpid(), flush=True)\ntime.sleep(60)", **ON)
     assert int(replica.stdout.readline()) == replica.pid
     replica.send_signal(signal.SIGTERM)
