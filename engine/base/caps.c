@@ -50,8 +50,8 @@ mig_tri mig_caps_outcome(bool decided, bool has, const mig_error *err) {
 }
 
 static void look_at_hello(const bson_t *hello, mig_caps *out) {
-  const char *set = NULL, *msg = NULL;
-  if (mig_bson_str(hello, "msg", &msg) && strcmp(msg, "isdbgrid") == 0)
+  const char *set = NULL;
+  if (mig_db_hello_of_mongos(hello))
     snprintf(out->topology, sizeof out->topology, "sharded");
   else if (mig_bson_str(hello, "setName", &set))
     snprintf(out->topology, sizeof out->topology, "replica set %.40s", set);

@@ -139,5 +139,6 @@ bool mig_db_count(mig_db *db, const char *collection, const bson_t *filter, int6
 bool mig_db_stats(mig_db *db, const char *collection, int64_t *documents, int64_t *raw_bytes, mig_error *err);
 /* Distributed by a shard key, which stands in no snapshot: a new collection in its place would have none. */
 bool mig_db_sharded(mig_db *db, const char *collection, bool *sharded, mig_error *err);
+bool mig_db_hello_of_mongos(const bson_t *hello);
 
 #endif

@@ -67,6 +67,7 @@ bool mig_db_passing(const mig_error *err) {
       50,    /* MaxTimeMSExpired */
       89,    /* NetworkTimeout */
       91,    /* ShutdownInProgress */
+      133,   /* FailedToSatisfyReadPreference: of a mongos, whose shard has no primary */
       134,   /* ReadConcernMajorityNotAvailableYet */
       189,   /* PrimarySteppedDown */
       262,   /* ExceededTimeLimit */

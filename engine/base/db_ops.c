@@ -43,6 +43,7 @@ typedef struct watch {
   const bson_t *writers; /* of runners that are gone */
   const bson_t *self;    /* the writer that we are */
   bool all;              /* what the server shows is of all users */
+  char still[200];       /* one that still runs */
   bson_t begun;          /* the numbers of our writes at the first look; after it only those count */
 } watch;
 
@@ -69,11 +70,20 @@ static void user_at(const bson_t *doc, const char *path, char user[static USER_C
   snprintf(user, USER_CHARS, "%s@%s", name, database);
 }
 
+/* A thread that builds an index is the server's: nobody's by name, although somebody asked for it, and it goes on when
+ * that one has gone. A restore sees the index among those of its collection; dropping it ends the build. */
+static bool is_build(const bson_t *op) {
+  bson_iter_t it;
+  return mig_bson_find(op, "command.createIndexes", &it) && !mig_bson_find(op, "client", &it) &&
+         !mig_bson_find(op, "client_s", &it);
+}
+
 /* On our database (a rename is done on "admin"), not another program's by name, and no read. */
 static bool is_ours(const watch *w, const bson_t *op) {
   const char *app = NULL;
   char user[USER_CHARS];
-  if (is_read(op) || (!is_on(w->db, op, "ns") && !is_on(w->db, op, "command.renameCollection"))) return false;
+  if (is_read(op) || is_build(op) || (!is_on(w->db, op, "ns") && !is_on(w->db, op, "command.renameCollection")))
+    return false;
   if (mig_bson_str(op, "appName", &app)) return known(w, "app", app);
   user_at(op, "effectiveUsers.0", user);
   return !user[0] || known(w, "user", user);
@@ -97,13 +107,23 @@ static bool still_runs(watch *w, const bson_t *op, bool first, int64_t seconds) 
   char number[NUMBER_CHARS];
   bool active = false;
   int64_t running = 0;
+  bson_iter_t it;
   mig_bson_bool(op, "active", &active);
   if (!active) return false;
   if (!number_of(op, number)) return is_ours(w, op) && mig_bson_int(op, "secs_running", &running) && running >= seconds;
-  if (!first) return bson_has_field(&w->begun, number);
+  if (!first) return bson_iter_init_find(&it, &w->begun, number); /* of a shard it may have a dot */
   if (!is_ours(w, op)) return false;
   BSON_APPEND_BOOL(&w->begun, number, true);
   return true;
+}
+
+static void describe(watch *w, const bson_t *op) {
+  const char *ns = "", *kind = "";
+  char number[NUMBER_CHARS] = "";
+  mig_bson_str(op, "ns", &ns);
+  mig_bson_str(op, "op", &kind);
+  number_of(op, number);
+  snprintf(w->still, sizeof w->still, "%.20s on %.120s, opid %.40s", kind, ns, number);
 }
 
 /* *any: one of our writes that had begun at the first look still runs. False when the server does not tell. */
@@ -116,7 +136,10 @@ static bool look(watch *w, bool first, int64_t seconds, bool *any, mig_error *er
   bool ok = mig_db_admin(w->db, command, &reply, err);
   if (ok && mig_bson_arr(&reply, "cursor.firstBatch", &batch) && bson_iter_init(&it, &batch))
     while (bson_iter_next(&it))
-      if (mig_bson_iter_doc(&it, &op) && still_runs(w, &op, first, seconds)) *any = true;
+      if (mig_bson_iter_doc(&it, &op) && still_runs(w, &op, first, seconds)) {
+        *any = true;
+        describe(w, &op);
+      }
   bson_destroy(&reply);
   bson_destroy(command);
   return ok;
@@ -148,11 +171,11 @@ static bool first_look(watch *w, bool *told, bool *any, mig_error *err) {
   *told = look(w, true, 0, any, &local);
   if (*told) return true;
   if (!mig_db_passing(&local)) {
-    const bool refused = local.server_code == MIG_SERVER_UNAUTHORIZED;
-    if (refused && stranger(w)) return unseen(w, stranger(w), err);
+    if (local.server_code == MIG_SERVER_UNAUTHORIZED && stranger(w)) return unseen(w, stranger(w), err);
     w->all = false;
     local = (mig_error){0};
     *told = look(w, true, 0, any, &local);
+    if (*told && stranger(w)) return unseen(w, stranger(w), err);
   }
   if (*told || !mig_db_passing(&local)) return true;
   if (err) *err = local;
@@ -174,7 +197,8 @@ static bool wait_writes(watch *w, int64_t patience_ms, mig_error *err) {
     }
     if (told && any && waited > patience_ms) {
       mig_fail(err, MIG_E_SERVER, "%s is still at work on a write of ours", w->db->label);
-      mig_why(err, "its connection broke, and the server has not ended it in %lld s", (long long)(waited / 1000));
+      mig_why(err, "%s: its connection broke, and the server has not ended it in %lld s", w->still,
+              (long long)(waited / 1000));
       return mig_hint(err, "end it there (db.currentOp(), db.killOp()), or wait for it; then mig recover");
     }
   }

@@ -151,7 +151,7 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   mig_restore_journal waits = {.doc = BSON_INITIALIZER};
   bool others = false;
   mig_ledger *ledger = NULL; /* as it was, when it comes back with the snapshot */
-  bool ok = mig_orphans_name(e, err) && mig_orphans_wait(e, err) && may_begin(e, o, err) &&
+  bool ok = mig_orphans_wait(e, err) && mig_orphans_name(e, err) && may_begin(e, o, err) &&
             mig_restore_journal_read(e->db, &waits, &others, err) &&
             (!others || mig_restore_journal_yields(&waits, m, o, err)) && check_beside(e, o, err) &&
             mig_archive_sha256(archive, sha256, NULL, err) &&
@@ -225,7 +225,11 @@ static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err)
             verify(e, archive, err) && mig_archive_sha256(archive, now, NULL, err);
   if (ok && strcmp(now, j->sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", j->path);
-  ok = ok && mig_orphans_name(e, err) && mig_orphans_wait(e, err) &&
+  if (ok && !(ok = mig_orphans_wait(e, err)) && err && err->code == MIG_E_UNFINISHED) {
+    mig_archive_free(archive);
+    return false;
+  }
+  ok = ok && mig_orphans_name(e, err) && mig_restore_journal_write_as(e, err) &&
        run_restore(e, archive, &j->options, &report, err) &&
        mig_follow_restore(e, mig_archive_contents(archive), &j->options, &report.follows, err) &&
        mig_restore_journal_remove(e, err);

@@ -197,6 +197,15 @@ static bool pass_ledger(mig_engine *e, const mig_lease_options *options, mig_err
   return ok && mig_lease_take(e->db, options, &e->lease, err);
 }
 
+/* The server may still be at work on what the holder before us had sent. Where this user may not see it, whoever puts
+ * something back is refused when he comes to it. */
+static bool wait_for_the_dead(mig_engine *e, mig_error *err) {
+  mig_error local;
+  if (!mig_lease_taken_over(e->lease) || mig_orphans_wait(e, &local) || local.code == MIG_E_UNFINISHED) return true;
+  if (err) *err = local;
+  return false;
+}
+
 bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err) {
   const mig_lease_options options = {.ttl_ms = e->settings.lease_ttl_ms, .reason = reason};
   if (e->lease) return true;
@@ -204,9 +213,7 @@ bool mig_engine_lock(mig_engine *e, const char *reason, mig_error *err) {
   if (!mig_lease_take(e->db, &options, &e->lease, err)) return false;
   mig_watch_reason(e, reason);
   mig_crash_point(MIG_CRASH_LEASE_TAKEN);
-  /* the server may still be at work on what that holder had sent */
-  bool ok = (!mig_lease_taken_over(e->lease) || mig_orphans_wait(e, err)) &&
-            mig_caps_probe(e->db, MIG_PROBE_TRY, &e->caps, err);
+  bool ok = wait_for_the_dead(e, err) && mig_caps_probe(e->db, MIG_PROBE_TRY, &e->caps, err);
   if (ok && !knew && mig_caps_has(&e->caps, MIG_CAP_RETRYABLE_WRITES)) {
     /* the lease hangs on the connection: give it back, connect anew, take it again */
     mig_engine_unlock(e);

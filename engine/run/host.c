@@ -27,8 +27,11 @@ static seen look(int64_t pid, int64_t *started) {
   text[size] = 0;
   char *p = strrchr(text, ')');
   if (!p || p[1] != ' ') return SEEN_NOT;
-  if (p[2] == 'Z' || p[2] == 'X') return SEEN_ENDED; /* a zombie does nothing any more */
-  for (int field = 2; p && field < 22; field++) p = strchr(p + 1, ' ');
+  const bool zombie = p[2] == 'Z' || p[2] == 'X';
+  for (int field = 2; p && field < 20; field++) p = strchr(p + 1, ' ');
+  /* one does nothing any more; but so it looks, too, when just the first of several threads has ended */
+  if (zombie) return p && strtoll(p + 1, NULL, 10) > 1 ? SEEN_NOT : SEEN_ENDED;
+  for (int field = 20; p && field < 22; field++) p = strchr(p + 1, ' ');
   *started = p ? strtoll(p + 1, NULL, 10) : 0;
   return *started > 0 ? SEEN : SEEN_NOT;
 }

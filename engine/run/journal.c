@@ -195,19 +195,25 @@ bool mig_ledger_done(mig_db *db, const mig_run_key *key, mig_status status, cons
 bool mig_ledger_take_over(mig_db *db, const mig_entry *unfinished, int64_t fence, bool *taken, mig_error *err) {
   mig_host host;
   int64_t matched = 0;
-  const bson_t *self = mig_db_writer(db, err);
   mig_host_self(&host);
   *taken = false;
-  if (!self) return false;
   bson_t *filter = BCON_NEW("name", BCON_UTF8(unfinished->name), "status", BCON_UTF8("running"), "run.id",
                             BCON_UTF8(unfinished->run.id), "run.fence", "{", "$lte", BCON_INT64(fence), "}");
-  bson_t *change =
-      BCON_NEW("$set", "{", "run.fence", BCON_INT64(fence), "run.recoveredBy", BCON_UTF8(host.name), "updatedAt",
-               BCON_DATE_TIME(mig_now_unix_ms()), "}", "$addToSet", "{", "run.writers", BCON_DOCUMENT(self), "}");
+  bson_t *change = BCON_NEW("$set", "{", "run.fence", BCON_INT64(fence), "run.recoveredBy", BCON_UTF8(host.name),
+                            "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()), "}");
   bool ok = update(db, filter, change, false, &matched, err);
   *taken = ok && matched == 1;
   bson_destroy(filter);
   bson_destroy(change);
+  return ok;
+}
+
+bool mig_ledger_write_as(mig_db *db, const mig_run_key *key, mig_error *err) {
+  const bson_t *self = mig_db_writer(db, err);
+  if (!self) return false;
+  bson_t *set = BCON_NEW("run.writers", "[", BCON_DOCUMENT(self), "]");
+  const bool ok = mig_ledger_phase(db, key, MIG_PHASE_RESTORING, set, err);
+  bson_destroy(set);
   return ok;
 }
 

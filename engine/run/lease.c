@@ -22,6 +22,7 @@ struct mig_lease {
   pthread_mutex_t mutex;
   pthread_cond_t wake;
   bool stop, threaded, taken_over;
+  bool named; /* a session of ours */
 };
 
 /* {"_id": "mig", lockedBy, fence, locked: true}: the lease as long as it is ours. */
@@ -74,13 +75,13 @@ static bool try_take(mig_lease *l, const char *reason, const mig_lease_state *de
   }
   query = BCON_NEW("_id", BCON_UTF8(LEASE_ID), "fence", "{", "$lt", BCON_INT64(l->fence), "}", "$or",
                    BCON_ARRAY(&free_ones));
-  bson_t *command = BCON_NEW(
-      "update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", BCON_DOCUMENT(query), "u", "{", "$set", "{", "locked",
-      BCON_BOOL(true), "lockedBy", BCON_UTF8(l->owner), "host", BCON_UTF8(self.name), "machine",
-      BCON_UTF8(self.machine), "pid", BCON_INT64(self.pid), "pidStarted", BCON_INT64(self.started), "reason",
-      BCON_UTF8(reason), "fence", BCON_INT64(l->fence), "lockedAt", BCON_DATE_TIME(now), "expiresAt",
-      BCON_DATE_TIME(now + l->ttl_ms), "updatedAt", BCON_DATE_TIME(now), "}", "$unset", "{", "session", BCON_BOOL(true),
-      "}", "$setOnInsert", "{", "createdAt", BCON_DATE_TIME(now), "}", "}", "upsert", BCON_BOOL(true), "}", "]");
+  bson_t *command =
+      BCON_NEW("update", BCON_UTF8(MIG_LOCKS), "updates", "[", "{", "q", BCON_DOCUMENT(query), "u", "{", "$set", "{",
+               "locked", BCON_BOOL(true), "lockedBy", BCON_UTF8(l->owner), "host", BCON_UTF8(self.name), "machine",
+               BCON_UTF8(self.machine), "pid", BCON_INT64(self.pid), "pidStarted", BCON_INT64(self.started), "reason",
+               BCON_UTF8(reason), "fence", BCON_INT64(l->fence), "lockedAt", BCON_DATE_TIME(now), "expiresAt",
+               BCON_DATE_TIME(now + l->ttl_ms), "updatedAt", BCON_DATE_TIME(now), "}", "$setOnInsert", "{", "createdAt",
+               BCON_DATE_TIME(now), "}", "}", "upsert", BCON_BOOL(true), "}", "]");
   int64_t before = mig_now_monotonic_ms();
   bool ok = mig_db_command_outside(l->db, MIG_WRITE, command, NULL, err);
   *collided = !ok && err && err->server_code == MIG_SERVER_DUPLICATE_KEY;
@@ -141,8 +142,13 @@ static bool has_landed(mig_lease *l) {
 /* A lease that cannot be given back runs out by itself, after half an hour: some seconds are worth waiting for a
  * primary, or for a connection. A server that does not answer at all has cost its time-out already. */
 static void give_back(mig_lease *l) {
-  bson_t *given = BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()), "}",
-                           "$unset", "{", "expiresAt", BCON_BOOL(true), "}");
+  bson_t *given =
+      BCON_NEW("$set", "{", "locked", BCON_BOOL(false), "updatedAt", BCON_DATE_TIME(mig_now_unix_ms()), "}");
+  bson_t gone;
+  BSON_APPEND_DOCUMENT_BEGIN(given, "$unset", &gone);
+  BSON_APPEND_BOOL(&gone, "expiresAt", true);
+  if (l->named) BSON_APPEND_BOOL(&gone, "session", true); /* else that of the holder whom we did not succeed stays */
+  bson_append_document_end(given, &gone);
   const int64_t begin = mig_now_monotonic_ms();
   for (int attempt = 0; attempt < 6; attempt++) {
     int64_t matched = 0;
@@ -162,7 +168,7 @@ static bool take(mig_lease *l, const char *reason, mig_error *err) {
     int64_t now = 0;
     if (!mig_lease_look(l->db, &state, err)) return false;
     if (state.locked && !state.expired && !state.holder_dead) return held(&state, err);
-    if (state.locked) mig_lease_end_session(l->db, &state);
+    mig_lease_end_session(l->db, &state); /* one that was given back may still name that of a runner before it */
     if (!mig_lease_next_fence(l->db, &l->fence, err) || !mig_db_server_now(l->db, &now, err)) return false;
     l->taken_over = state.locked;
     if (try_take(l, reason, &state, now, &collided, &local)) return true;
@@ -267,6 +273,7 @@ bool mig_lease_touch(mig_lease *l, mig_error *err) {
 
 bool mig_lease_note_session(mig_lease *l, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err) {
   int64_t matched = 0;
+  l->named = true;
   bson_t *noted = BCON_NEW("$set", "{", "session", BCON_BIN(BSON_SUBTYPE_UUID, id, MIG_SESSION_BYTES), "}");
   const bool ok = update_ours(l, l->db, true, noted, &matched, err);
   bson_destroy(noted);

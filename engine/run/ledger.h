@@ -110,6 +110,9 @@ bool mig_ledger_done(mig_db *db, const mig_run_key *key, mig_status status, cons
 /* Takes over a run that another runner left behind, whatever its token, if it still is unfinished with that id.
  * Conflicts with (and so waits for) a transaction that is still writing it. *taken false: it is finished after all. */
 bool mig_ledger_take_over(mig_db *db, const mig_entry *unfinished, int64_t fence, bool *taken, mig_error *err);
+/* From now on it is this handle's user who writes for the run that was taken over; once what others had sent for it was
+ * waited for, and before anything is put back. */
+bool mig_ledger_write_as(mig_db *db, const mig_run_key *key, mig_error *err);
 /* Appends to the array `list` who has written for the runs that are not finished: see mig_db_writer. */
 bool mig_ledger_writers(mig_db *db, bson_t *list, mig_error *err);
 /* Sets fields of an entry by hand (mark, restore), upserting it. */

@@ -22,7 +22,8 @@ typedef struct marking {
  * and the person says so. */
 static bool may_mark(marking *k, const mig_entry *entry, mig_error *err) {
   bool stuck = entry->run.phase == MIG_PHASE_STEPS && !entry->run.transaction && !entry->run.snapshot.path;
-  if (entry->status != MIG_STATUS_RUNNING || stuck) return true;
+  if (entry->status != MIG_STATUS_RUNNING) return true;
+  if (stuck) return mig_orphans_wait(k->e, err);
   if (!mig_recover_may_force(k->e, entry, err)) return false;
   k->forced = k->force;
   if (k->force) return mig_orphans_wait(k->e, err);

@@ -49,8 +49,9 @@ static bool put_back(mig_engine *e, const mig_run_key *key, const mig_entry *ent
   /* the dead runner's last write may still run on the server, if taking the lease could not end it */
   ok = ok && mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err);
   if (ok && !(ok = mig_orphans_wait(e, err)) && err && err->code == MIG_E_UNFINISHED) return false;
-  ok = ok && mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering",
-                          displaced, &documents, identical, err);
+  ok = ok && mig_orphans_name(e, err) && mig_ledger_write_as(e->db, key, err) &&
+       mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering", displaced,
+                    &documents, identical, err);
   if (!ok && err && err->code != MIG_E_LEASE) {
     char hint[sizeof err->hint];
     err->code = MIG_E_NOT_RESTORED;
@@ -148,7 +149,7 @@ bool mig_recover_locked(mig_engine *e, const mig_listener *listener, int64_t *se
             mig_ledger_load(e->db, &ledger, err);
   for (size_t i = 0; ok && i < ledger->count; i++) {
     if (ledger->items[i].status != MIG_STATUS_RUNNING) continue;
-    ok = mig_checkpoint(&e->work, err) && mig_orphans_name(e, err) && settle(e, &ledger->items[i], listener, err);
+    ok = mig_checkpoint(&e->work, err) && settle(e, &ledger->items[i], listener, err);
     if (ok) n++;
   }
   ok = ok && (forced || mig_emergency_recover(e, &restore, err));

@@ -158,16 +158,25 @@ bool mig_restore_journal_remove(mig_engine *e, mig_error *err) {
 
 bool mig_restore_journal_take_over(mig_engine *e, bool *there, mig_error *err) {
   int64_t matched = 0;
-  const bson_t *self = mig_db_writer(e->db, err);
   *there = false;
-  if (!self) return false;
-  bson_t *query = not_later(e), *change = BCON_NEW("$set", "{", "fence", BCON_INT64(mig_lease_fence(e->lease)), "}",
-                                                   "$addToSet", "{", "writers", BCON_DOCUMENT(self), "}");
+  bson_t *query = not_later(e), *change = BCON_NEW("$set", "{", "fence", BCON_INT64(mig_lease_fence(e->lease)), "}");
   const bool ok = update(e, query, change, false, &matched, err);
   bson_destroy(change);
   bson_destroy(query);
   *there = matched > 0;
   return ok && (*there || (mig_emergency_pending(e->db, there, err) && (!*there || of_another(e, err))));
+}
+
+bool mig_restore_journal_write_as(mig_engine *e, mig_error *err) {
+  int64_t matched = 0;
+  const bson_t *self = mig_db_writer(e->db, err);
+  if (!self) return false;
+  bson_t *query = BCON_NEW("_id", BCON_UTF8(JOURNAL_ID), "fence", BCON_INT64(mig_lease_fence(e->lease))),
+         *change = BCON_NEW("$set", "{", "writers", "[", BCON_DOCUMENT(self), "]", "}");
+  const bool ok = update(e, query, change, false, &matched, err);
+  bson_destroy(change);
+  bson_destroy(query);
+  return ok && (matched || of_another(e, err));
 }
 
 static bool read_document(mig_db *db, bson_t *doc, bool *found, mig_error *err) {

@@ -27,6 +27,8 @@ bool mig_restore_journal_remove(mig_engine *e, mig_error *err);
 bool mig_restore_journal_writers(mig_db *db, bson_t *list, mig_error *err);
 /* From now on it is ours: no runner that lost its lease removes it. *there: there is one. */
 bool mig_restore_journal_take_over(mig_engine *e, bool *there, mig_error *err);
+/* As mig_ledger_write_as. */
+bool mig_restore_journal_write_as(mig_engine *e, mig_error *err);
 /* May this restore take its place: does it bring back all that the interrupted one may have left in between? Else
  * MIG_E_UNFINISHED. */
 bool mig_restore_journal_yields(const mig_restore_journal *j, const mig_manifest *m, const mig_emergency_options *o,
