@@ -78,7 +78,7 @@ static bool find_data(mig_dump *d, mig_dump_collection *c, const char *folder, c
  * that holds no more, say so: that is told, and then known of the snapshot. */
 static bool check_data(const mig_dump *d, mig_dump_collection *c, const char *folder, mig_error *err) {
   if (strcmp(c->meta.type, "view") != 0) {
-    if (c->has_data) return true;
+    if (c->has_data || strcmp(c->meta.type, "timeseries") == 0) return true; /* such a one is refused as what it is */
     if (!c->meta.without_documents) {
       mig_fail(err, MIG_E_INPUT, "%s: %s.%s has no .bson", folder, d->database, c->name);
       mig_why(err, "mongodump writes one for an empty collection, too: its documents are lost");
@@ -107,9 +107,12 @@ static bool add_collection(mig_dump *d, const mig_dump_open_options *o, const ch
   bool cut = false;
   char *path = mig_fs_join(folder, file), *name = mig_dump_unname(file, stem_size, &cut, err);
   bool ok = (name || cut) && (path || mig_no_memory(err, "path"));
-  ok = ok && (!is_metadata || read_text(d, path, *gz != 0, &json, err)) &&
-       mig_dump_meta_read(path, name, is_metadata ? &json : NULL, &meta, err) &&
-       mig_dump_add(d, o, name ? name : meta.collection, &c, err);
+  ok = ok && (!name || mig_dump_add(d, o, name, &c, err)); /* what is left out is not looked at */
+  const bool wanted = ok && (!name || c);
+  if (wanted)
+    ok = (!is_metadata || read_text(d, path, *gz != 0, &json, err)) &&
+         mig_dump_meta_read(path, name, is_metadata ? &json : NULL, &meta, err) &&
+         (c || mig_dump_add(d, o, meta.collection, &c, err));
   if (ok && c && !is_metadata)
     mig_say(d->w->observer, MIG_WARNING,
             "%s: %s.%s has no metadata.json (mongodump writes one for each collection): its indexes, its validator and "

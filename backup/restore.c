@@ -17,7 +17,7 @@ static mig_bring choose(const mig_restore *r, const mig_restore_item *item) {
   if (!mig_restore_item_differs(item)) return MIG_BRING_NOTHING;
   if (e->holds == MIG_HOLDS_ABSENT) return MIG_BRING_DROP;
   if (item->is_view) return MIG_BRING_VIEW;
-  if (!item->live || item->fixed_differ || d->unsettled) return MIG_BRING_SWAP;
+  if (!item->live || item->fixed_differ || (d->unsettled && !item->sharded)) return MIG_BRING_SWAP;
   if (e->holds == MIG_HOLDS_METADATA) return MIG_BRING_DELTA;
   if (e->natural_order && (d->out_of_order || !mig_compare_identical(d))) return MIG_BRING_SWAP;
   if (item->validator_differs && r->w->caps->has[MIG_CAP_COLLMOD] == MIG_NO) return MIG_BRING_SWAP;

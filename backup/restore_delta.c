@@ -57,11 +57,16 @@ static bool write_part(delta *d, size_t from, size_t to, const mig_range *range,
   mig_live_source live = {.total = entry->documents, .total_bytes = (int64_t)entry->raw_bytes, .range = range};
   mig_archive_cursor *archived = NULL;
   mig_compare_result result;
+  /* none may take the place of a sharded one: then what differs is found in as much memory as it takes */
+  const size_t window = d->item->documents.unsettled ? SIZE_MAX : 0;
   bool ok = mig_archive_range(d->r->archive, entry, from, to - from, &archived, err) &&
             mig_live_open(&live, d->r->w, d->item->target, entry->natural_order, err);
   if (ok) {
-    const mig_compare compare = {
-        .archive = {archived, mig_archived_next}, .live = {&live, mig_live_next}, .found = found, .arg = d};
+    const mig_compare compare = {.archive = {archived, mig_archived_next},
+                                 .live = {&live, mig_live_next},
+                                 .window_bytes = window,
+                                 .found = found,
+                                 .arg = d};
     ok = mig_compare_run(&compare, &result, err);
   }
   mig_archive_cursor_close(archived);

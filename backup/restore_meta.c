@@ -86,6 +86,14 @@ static void leave_levels(mig_restore *r, mig_restore_item *item, const char *why
           mig_db_name(r->w->db), item->target, why);
 }
 
+/* An index is being built, or the collection is locked: the next round may find it otherwise. */
+static bool is_busy(const mig_error *e) {
+  static const int32_t codes[] = {24, 112, 117, 12587};
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    if (e->server_code == codes[i]) return true;
+  return false;
+}
+
 static bool bring_levels(mig_restore *r, mig_restore_item *item, const char *name, const bson_t *recorded,
                          const bson_t *live, mig_error *err) {
   bson_t info, now;
@@ -94,7 +102,8 @@ static bool bring_levels(mig_restore *r, mig_restore_item *item, const char *nam
   if (!mig_options_bring(r->w, name, recorded, live, &local)) {
     const bool refused =
         mig_refused(&local, NULL) || (local.code == MIG_E_SERVER && local.server_code == MIG_SERVER_UNAUTHORIZED);
-    if (refused) leave_levels(r, item, local.why[0] ? local.why : local.what);
+    if (refused && !(is_busy(&local) && r->round + 1 < MIG_RESTORE_ROUNDS))
+      leave_levels(r, item, local.why[0] ? local.why : local.what);
     if (!refused && err) *err = local;
     return refused;
   }

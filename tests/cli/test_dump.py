@@ -244,6 +244,7 @@ GOOD = bson.encode({"_id": 1, "a": "x"})
     (GOOD, '{"options":{"lsid":{}}}', "options"),
     (GOOD, '{"indexes":[{"key":{"a":1},"name":"a","$db":"admin"}]}', "indexes"),
     (GOOD, '{"type":"timeseries"}', "time series"),
+    (None, '{"type":"timeseries"}', "time series"),  # as mongodump leaves it: the documents are in another file
     (GOOD, '{"type":"view","options":{"viewOn":"x","pipeline":[]}}', "view"),
     (GOOD, '{"options":{"viewOn":"x","pipeline":[]}}', "view"),
     (GOOD, '{"indexes":[{"v":2,"key":{"a":1},"name":"a","partialFilterExpression":{"t":{"$date":"2026-02-31"}}}]}', "metadata.json:1"),
@@ -389,9 +390,10 @@ def test_collections_without_metadata_and_without_data(tmp_path):
     assert shown["empty"]["holds"] == "metadata" and (shown["none"]["holds"], shown["none"]["documents"]) == ("documents", 0)
 
 
-def test_collections_that_are_not_wanted_may_lack_their_data(tmp_path):
+@pytest.mark.parametrize("metadata", ["{}", "", "{"])
+def test_collections_that_are_not_wanted_may_lack_their_data_and_be_damaged(tmp_path, metadata):
     p = Offline(tmp_path)
-    hand(p, None, "{}", "lost")
+    hand(p, None, metadata, "lost")
     result = p.mig("snapshot", "import", "--json", hand(p, GOOD, "{}"), "--only", "c", uri=NOWHERE)
     assert one(result, "snapshot")["documents"] == 1 and not result.err
 

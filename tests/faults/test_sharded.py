@@ -3,7 +3,7 @@
 import pytest
 
 from cli_support import three_lines
-from wireproxy import Rule, WireProxy, reply_with
+from wireproxy import Rule, WireProxy, change_reply, error, reply_with
 
 SHARDED = {"ok": 1.0, "ns": "x", "sharded": True, "count": 5, "size": 200}
 
@@ -43,3 +43,49 @@ def test_no_restore_puts_a_new_collection_in_its_place(filled, strategy):
     else:
         assert p.digest() == p.before
     p.mig("recover")
+
+
+def test_one_whose_documents_differ_too_much_for_bounded_memory_is_put_back_all_the_same(project):
+    """_ids whose order nobody but the server knows, and more that differs than is compared at once: no new collection may take its place."""
+    p = project
+    text = "x" * 10_000
+    for first in range(0, 9000, 500):
+        p.db.users.insert_many([{"_id": {"k": i}, "n": i, "text": text} for i in range(first, first + 500)])
+    p.db.others.insert_many([{"_id": i, "n": i} for i in range(10)])
+    p.mig("doctor")
+    before = p.digest()
+    p.write("0001_fails", {"transaction": "off", "up": [
+        {"update": {"collection": "others", "filter": {}, "update": {"$inc": {"n": 1}}}},
+        {"delete": {"collection": "users", "filter": {"n": {"$gt": 2000, "$lt": 7000}}}},
+        {"insert": {"collection": "others", "documents": [{"_id": 1}]}}]})
+    with WireProxy(p.uri, [sharded()]) as proxy:
+        p.mig("up", uri=proxy.uri, code=3)
+    assert p.digest() == before
+
+
+@pytest.mark.parametrize("code", [189, 133])
+@pytest.mark.parametrize("strategy", ["swap", None])
+def test_a_server_that_cannot_say_it_now_is_not_taken_to_say_no(filled, code, strategy):
+    p = filled
+    snapshot = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    if strategy:
+        p.db.users.update_many({}, {"$set": {"n": 7}})
+        p.before = p.digest()
+    else:
+        p.write("0001_step", {"up": [{"dropCollection": {"collection": "users"}}], "transaction": "off"})
+    with WireProxy(p.uri, [Rule("collStats", reply_with(error(code)), collection="users", times=None)]) as proxy:
+        p.mig(*(["restore", snapshot, "--yes", "--strategy", "swap"] if strategy else ["up"]), uri=proxy.uri, code=1)
+    assert p.digest() == p.before and not p.db.migrationlocks.count_documents({"_id": "mig.restore"})
+
+
+def test_a_mongos_must_say_it(filled):
+    p = filled
+    p.write("0001_step", {"up": [{"dropCollection": {"collection": "users"}}], "transaction": "off"})
+    refuse = Rule("collStats", reply_with(error(13)), collection="users", times=None)
+    with WireProxy(p.uri, [refuse]) as proxy:
+        p.mig("plan", uri=proxy.uri, code=None)
+    as_mongos = Rule("hello", change_reply(lambda reply: {**reply, "msg": "isdbgrid"}), times=None)
+    with WireProxy(p.uri, [refuse, as_mongos]) as proxy:
+        result = p.mig("up", uri=proxy.uri, code=1)
+    three_lines(result, "does not say whether users is sharded", "collStats")
+    assert p.digest() == p.before

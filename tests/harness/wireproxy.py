@@ -39,7 +39,7 @@ class Rule:
 class NthMessage(Rule):
     """The nth message of any command but the driver's own; from there on, `times` times."""
 
-    HOUSEKEEPING = {None, "hello", "isMaster", "ismaster", "ping", "endSessions", "killCursors"}
+    HOUSEKEEPING = {None, "hello", "isMaster", "ismaster", "endSessions", "killCursors"}
 
     def __init__(self, nth, action, times=1):
         super().__init__(None, action, nth=nth, times=times)
