@@ -70,12 +70,12 @@ static void user_at(const bson_t *doc, const char *path, char user[static USER_C
   snprintf(user, USER_CHARS, "%s@%s", name, database);
 }
 
-/* A thread that builds an index is the server's: nobody's by name, although somebody asked for it, and it goes on when
- * that one has gone. A restore sees the index among those of its collection; dropping it ends the build. */
+/* A thread of a mongod that builds an index: nobody's by name, although somebody asked for it, and it goes on when that
+ * one has gone. A restore sees the index among those of its collection, and dropping it ends the build; what other
+ * servers build is waited for. */
 static bool is_build(const bson_t *op) {
-  bson_iter_t it;
-  return mig_bson_find(op, "command.createIndexes", &it) && !mig_bson_find(op, "client", &it) &&
-         !mig_bson_find(op, "client_s", &it);
+  const char *desc = "";
+  return mig_bson_str(op, "desc", &desc) && strncmp(desc, "IndexBuildsCoordinator", 22) == 0;
 }
 
 /* On our database (a rename is done on "admin"), not another program's by name, and no read. */

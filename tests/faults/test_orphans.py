@@ -1,6 +1,5 @@
 """What a runner that is gone had sent is waited for, whoever recovers: another user of the database, another appName."""
 import re
-import threading
 import time
 
 import pymongo
@@ -164,14 +163,20 @@ def test_an_index_build_of_another_program_holds_up_no_recovery(project):
 def test_an_index_build_of_a_dead_runner_leaves_no_index(project, strategy):
     """The server goes on with it when nobody waits for it any more."""
     p = project
-    p.db.users.insert_many([{"_id": i, "n": i * 7919 % 100003, "s": "x" * 200 + str(i * 7919 % 100003)} for i in range(120000)])
+    for first in range(0, 120000, 20000):
+        p.db.users.insert_many([{"_id": i, "n": i * 7919 % 100003, "s": "x" * 200 + str(i * 7919 % 100003)} for i in range(first, first + 20000)])
     drop = [{"delete": {"collection": "users", "filter": {"_id": {"$gt": 20}}}}] if strategy == "swap" else []
     p.write("0001_index", {"transaction": "off", "up": [*drop, {"createIndex": {"collection": "users", "key": {"s": 1, "n": -1}}}]})
     p.mig("doctor")
     before = p.digest()
 
     def builds():
-        return [op for op in p.client.admin.aggregate([{"$currentOp": {}}]) if "createIndexes" in op.get("command", {}) and op.get("ns") == f"{p.name}.users"]
+        ops = p.client.admin.aggregate([{"$currentOp": {}}])
+        return [op for op in ops if "createIndexes" in op.get("command", {}) and op.get("ns") == f"{p.name}.users"]
+    try:
+        builds()
+    except pymongo.errors.OperationFailure as e:
+        pytest.skip(f"this server does not tell what it does: {e}")
     run = p.start("up")
     seen = within(60, lambda: builds() or run.poll() is not None)
     run.kill()
