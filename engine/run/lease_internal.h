@@ -13,7 +13,8 @@
 
 bool mig_lease_next_fence(mig_db *db, int64_t *fence, mig_error *err);
 /* Ends what the transaction of that holder left open: a write to the lease would wait for it, up to the server's limit.
- * Only for a lease that is taken away from its holder. A server that cannot do it lets us wait. */
+ * Only for a lease that is taken away from its holder, or that was given back and still names it. A server that cannot
+ * do it lets us wait. */
 void mig_lease_end_session(mig_db *db, const mig_lease_state *of);
 
 #endif

@@ -125,9 +125,7 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
             mig_step_str(step, "from"), mig_step_str(step, "to"));
   mig_copier_free(a.copier);
   if (filter) bson_destroy(filter);
-  if (!ok &&
-      local.server_code == MIG_SERVER_NOT_IN_TRANSACTION) /* before 4.4 a transaction cannot create a collection */
-    mig_hint(&local, "create the collection in an earlier migration, or set \"transaction\" to \"off\"");
+  if (!ok) mig_step_hint_creates(&local);
   if (!ok && err) *err = local;
   return ok;
 }

@@ -122,6 +122,11 @@ bool mig_estimate_filter(const mig_step *step, mig_work *w, int64_t *documents, 
   return mig_step_count(step, w, &filter, documents, err);
 }
 
+void mig_step_hint_creates(mig_error *err) {
+  if (err->server_code == MIG_SERVER_NOT_IN_TRANSACTION)
+    mig_hint(err, "create the collection in an earlier migration, or set \"transaction\" to \"off\"");
+}
+
 bool mig_step_run_command(mig_work *w, const bson_t *command, mig_error *err) {
   if (!mig_checkpoint(w, err) || !mig_db_command(w->db, MIG_WRITE, command, NULL, err)) return false;
   mig_crash_point(MIG_CRASH_STEP_BATCH);

@@ -38,6 +38,8 @@ bool mig_step_count(const mig_step *step, mig_work *w, const bson_t *filter, int
 bool mig_estimate_filter(const mig_step *step, mig_work *w, int64_t *documents, mig_error *err);
 /* Each document that matched was changed; one that was not lies outside of what the server's operator can reach. */
 bool mig_step_all_changed(const mig_step *step, const mig_work *w, const mig_batch_result *result, mig_error *err);
+/* What to do where the step failed because it would create a collection in the transaction (before 4.4). */
+void mig_step_hint_creates(mig_error *err);
 /* Checkpoint, one command on the database, crash point. */
 bool mig_step_run_command(mig_work *w, const bson_t *command, mig_error *err);
 

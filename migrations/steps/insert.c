@@ -196,8 +196,7 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
   bool ok = bson_has_field(step->args, "key") ? run_keyed(step, w, &documents, &local)
                                               : run_plain(step, w, &documents, &local);
   if (ok) return true;
-  if (local.server_code == MIG_SERVER_NOT_IN_TRANSACTION) /* before 4.4 a transaction cannot create a collection */
-    mig_hint(&local, "create the collection in an earlier migration, or set \"transaction\" to \"off\"");
+  mig_step_hint_creates(&local);
   if (err) *err = local;
   return false;
 }

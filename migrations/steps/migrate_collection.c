@@ -133,9 +133,7 @@ static bool run(const mig_step *step, mig_work *w, mig_error *err) {
     mig_say(w->observer, MIG_INFO, "migrateCollection %s: %lld documents were in %s already, with the same content",
             mig_step_str(step, "from"), (long long)mig_copier_kept(m.copier), mig_step_str(step, "to"));
   mig_copier_free(m.copier);
-  if (!ok &&
-      local.server_code == MIG_SERVER_NOT_IN_TRANSACTION) /* before 4.4 a transaction cannot create a collection */
-    mig_hint(&local, "create the collection in an earlier migration, or set \"transaction\" to \"off\"");
+  if (!ok) mig_step_hint_creates(&local);
   if (!ok && err) *err = local;
   return ok;
 }

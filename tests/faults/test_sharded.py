@@ -1,5 +1,4 @@
 """Collections with a shard key, which no snapshot holds: they are never dropped, replaced or renamed. (What a mongos says is scripted.)"""
-
 import pytest
 
 from cli_support import three_lines
@@ -82,8 +81,6 @@ def test_a_mongos_must_say_it(filled):
     p = filled
     p.write("0001_step", {"up": [{"dropCollection": {"collection": "users"}}], "transaction": "off"})
     refuse = Rule("collStats", reply_with(error(13)), collection="users", times=None)
-    with WireProxy(p.uri, [refuse]) as proxy:
-        p.mig("plan", uri=proxy.uri, code=None)
     as_mongos = Rule("hello", change_reply(lambda reply: {**reply, "msg": "isdbgrid"}), times=None)
     with WireProxy(p.uri, [refuse, as_mongos]) as proxy:
         result = p.mig("up", uri=proxy.uri, code=1)
