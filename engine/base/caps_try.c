@@ -10,7 +10,7 @@
 
 typedef struct scratch {
   mig_db *db;
-  char a[40], b[40];
+  char a[64], b[64];
 } scratch;
 
 /* Runs a command that is built by BCON, and frees it. */
@@ -240,7 +240,7 @@ static bool try_document_size(scratch *s, bool *has, mig_error *err) {
 
 static bool try_rename(scratch *s, bool *has, mig_error *err) {
   int64_t moved = 0, replaced = 1;
-  char from[120], to[120];
+  char from[160], to[160];
   snprintf(from, sizeof from, "%s.%s", mig_db_name(s->db), s->a);
   snprintf(to, sizeof to, "%s.%s", mig_db_name(s->db), s->b);
   bool ok = insert(s->db, s->a, 1, err) && insert(s->db, s->b, 2, err);
@@ -302,21 +302,24 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
   int attempts = 5;
   if (!mig_random_hex(4, random, err) || !drop_leftovers(db, err)) return false;
   for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
-    scratch s = {.db = db};
     mig_error local = {0};
-    bool has = false;
+    bool has = false, decided = false, again = true;
     if (caps->has[tries[i].cap] != MIG_UNKNOWN) continue;
-    snprintf(s.a, sizeof s.a, "migprobe_%s_%zua", random, i);
-    snprintf(s.b, sizeof s.b, "migprobe_%s_%zub", random, i);
-    bool decided = false;
     /* a transaction just after a collection was created may be told to come again; a primary may have just gone */
-    for (int attempt = 0; attempt < attempts && !decided; attempt++) {
+    for (int attempt = 0; attempt < attempts && again; attempt++) {
+      scratch s = {.db = db};
+      /* names of its own: what an attempt could not take away again would be taken for a refusal by the next */
+      snprintf(s.a, sizeof s.a, "migprobe_%s_%zu_%da", random, i, attempt);
+      snprintf(s.b, sizeof s.b, "migprobe_%s_%zu_%db", random, i, attempt);
       if (attempt) mig_sleep_ms(50 << attempt);
       mig_error_clear(&local);
       decided = tries[i].fn(&s, &has, &local);
-      if (local.network || !(local.transient || mig_db_passing(&local))) break;
-      drop(db, s.b, NULL); /* all that was half done: what is found there would be taken for a refusal */
-      drop(db, s.a, NULL);
+      again = !decided && !local.network && (local.transient || mig_db_passing(&local));
+      if (local.network) break;
+      mig_crash_point(MIG_CRASH_PROBE_SCRATCH);
+      /* the view first: a collection under it may not be droppable */
+      tidy = drop(db, s.b, NULL) && tidy;
+      tidy = drop(db, s.a, NULL) && tidy;
     }
     if (!decided && mig_caps_is_no_answer(&local)) {
       drop_leftovers(db, NULL); /* the connection may be back; else the next tries drop them */
@@ -325,10 +328,6 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
     }
     if (!decided && mig_db_passing(&local)) attempts = 1; /* it does not pass soon: each is asked once */
     caps->has[tries[i].cap] = mig_caps_outcome(decided, has, &local);
-    mig_crash_point(MIG_CRASH_PROBE_SCRATCH);
-    /* the view first: a collection under it may not be droppable */
-    tidy = drop(db, s.b, NULL) && tidy;
-    tidy = drop(db, s.a, NULL) && tidy;
   }
   return tidy || drop_leftovers(db, err);
 }

@@ -16,7 +16,7 @@ from cli_support import three_lines
 from conftest import server_uri
 from counts import count
 from scenarios import Ready
-from wireproxy import NthMessage, WireProxy, error_reply, lose_reply, lose_request
+from wireproxy import NthMessage, Rule, WireProxy, do_but_reply_with, error, error_reply, lose_reply, lose_request
 
 SHORT = [scenarios.up_fails, scenarios.restore_by_delta]
 LONG = [scenarios.up, scenarios.down_fails, scenarios.restore_by_swap, scenarios.snapshot_create, scenarios.recover_a_run]
@@ -189,6 +189,36 @@ def test_trouble_that_passes_is_never_kept_as_what_a_server_cannot_do(times, pro
         now = (project.db.migrationlocks.find_one(kept) or {"has": {}})["has"]
         assert now.items() <= known.items(), f"message {nth} of {counting.seen} ({proxy.log[-1]}): {why}: {now}\n{result!r}"
         count(f"doctor: a message to the server: {why}")
+
+
+@pytest.mark.parametrize("command", ["create", "insert"])
+def test_what_an_attempt_left_is_never_taken_for_what_a_server_cannot_do(command, project, request):
+    """A try whose first attempt failed, and could not take away what it had made, begins again beside it."""
+    kept = {"_id": "mig.capabilities"}
+    project.mig("doctor")
+    known, nth, made = project.db.migrationlocks.find_one(kept)["has"], 1, [None]
+    step = 1 if request.config.getoption("--run-long") else 4
+    while made:
+        made = []
+
+        def scratch(body):
+            return body[command].startswith("migprobe_")
+
+        def remember(conn, message, body):
+            made.append(body[command])  # pylint: disable=cell-var-from-loop
+            do_but_reply_with(error(189))(conn, message, body)
+
+        project.db.migrationlocks.delete_one(kept)
+        rules = [Rule(command, remember, nth=nth, when=scratch), Rule("drop", error_reply(189), when=lambda b: b["drop"] in made)]
+        with WireProxy(project.uri, rules) as proxy:
+            result = project.mig("doctor", uri=proxy.uri)
+        now = project.db.migrationlocks.find_one(kept)["has"]
+        assert now == known, f"{command} {nth}: {result!r}"
+        left = [name for name in project.db.list_collection_names() if name.startswith("migprobe_")]
+        assert not left, f"{command} {nth}"
+        count(f"doctor: an attempt's {command} stays", len(made))
+        nth += step
+    assert nth > 5
 
 
 def test_short_memory_never_makes_a_setting_one_that_was_not_given(project, tmp_path):
