@@ -196,8 +196,8 @@ def test_what_an_attempt_left_is_never_taken_for_what_a_server_cannot_do(command
     """A try whose first attempt failed, and could not take away what it had made, begins again beside it."""
     kept = {"_id": "mig.capabilities"}
     project.mig("doctor")
-    known, nth, made = project.db.migrationlocks.find_one(kept)["has"], 1, [None]
-    step = 1 if request.config.getoption("--run-long") else 4
+    known, nth, made = project.db.migrationlocks.find_one(kept)["has"], FROM, [None]
+    step = EVERY if request.config.getoption("--run-long") else 4
     while made:
         made = []
 
