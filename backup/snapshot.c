@@ -196,7 +196,7 @@ bool mig_snapshot_take(mig_work *w, const mig_snapshot_options *options, mig_sna
   *out = (mig_snapshot_info){0};
   if (mig_db_in_transaction(w->db))
     return mig_fail(err, MIG_E_FAILED, "a snapshot of %s cannot be taken inside a transaction", mig_db_name(w->db));
-  bool ok = mig_snapshot_plan_make(w, options->wants, options->want_count, &plan, err) &&
+  bool ok = mig_snapshot_plan_make(w, options->whole_database, options->wants, options->want_count, &plan, err) &&
             mig_store_space(options->store, (uint64_t)plan.raw_bytes + ROOM_FOR_METADATA, err) &&
             mig_store_new_id(options->label, &id, err);
   if (ok) {

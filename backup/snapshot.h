@@ -25,7 +25,8 @@ typedef struct mig_snapshot_options {
   const char *label;                 /* in the id: the migration's name, or "manual" */
   const char *reason;                /* "before up of 0001_x", "manual", "safety" */
   const char *migration, *direction; /* NULL when taken by hand */
-  const mig_snapshot_want *wants;    /* NULL: every collection of the database but migrationlocks and migrationevents */
+  bool whole_database;               /* every collection but migrationlocks and migrationevents; no wants then */
+  const mig_snapshot_want *wants;    /* none of them and not the whole: an archive of nothing, of a run that only reads */
   size_t want_count;
   mig_archive_options archive;
 } mig_snapshot_options;

@@ -128,12 +128,12 @@ static bool look_at(mig_work *w, mig_snapshot_item *item, mig_error *err) {
   return true;
 }
 
-bool mig_snapshot_plan_make(mig_work *w, const mig_snapshot_want *wants, size_t count, mig_snapshot_plan *out,
-                            mig_error *err) {
+bool mig_snapshot_plan_make(mig_work *w, bool whole_database, const mig_snapshot_want *wants, size_t count,
+                            mig_snapshot_plan *out, mig_error *err) {
   bool ok = true;
-  *out = (mig_snapshot_plan){.whole_database = wants == NULL};
-  if (!wants) ok = list_all(w, out, err) && mig_snapshot_stored(w, &out->stored_left, err);
-  for (size_t i = 0; ok && wants && i < count; i++) ok = add_item(out, wants[i].collection, wants[i].holds, err);
+  *out = (mig_snapshot_plan){.whole_database = whole_database};
+  if (whole_database) ok = list_all(w, out, err) && mig_snapshot_stored(w, &out->stored_left, err);
+  for (size_t i = 0; ok && i < count; i++) ok = add_item(out, wants[i].collection, wants[i].holds, err);
   for (size_t i = 0; ok && i < out->count; i++) {
     mig_snapshot_item *item = &out->items[i];
     ok = look_at(w, item, err);
@@ -181,7 +181,7 @@ bool mig_snapshot_estimate(mig_work *w, const mig_snapshot_want *wants, size_t c
                            int64_t *raw_bytes, mig_error *err) {
   mig_snapshot_plan plan;
   *documents = *raw_bytes = 0;
-  if (!mig_snapshot_plan_make(w, wants, count, &plan, err)) return false;
+  if (!mig_snapshot_plan_make(w, false, wants, count, &plan, err)) return false;
   *documents = plan.documents;
   *raw_bytes = plan.raw_bytes;
   mig_snapshot_plan_clear(&plan);

@@ -27,8 +27,9 @@ typedef struct mig_snapshot_plan {
   int64_t documents, raw_bytes; /* estimates */
 } mig_snapshot_plan;
 
-bool mig_snapshot_plan_make(mig_work *w, const mig_snapshot_want *wants, size_t count, mig_snapshot_plan *out,
-                            mig_error *err);
+/* The whole database, or what is wanted: which may be nothing. */
+bool mig_snapshot_plan_make(mig_work *w, bool whole_database, const mig_snapshot_want *wants, size_t count,
+                            mig_snapshot_plan *out, mig_error *err);
 bool mig_snapshot_plan_unchanged(mig_work *w, const mig_snapshot_plan *plan, mig_error *err);
 void mig_snapshot_plan_clear(mig_snapshot_plan *plan);
 /* A collection that a snapshot of the whole database does not take. */

@@ -43,8 +43,12 @@ bool mig_emergency_snapshot(mig_engine *e, const char *const *collections, mig_s
     ok = resolve(e, collections[i], &wants[i].collection, err);
   }
   ok = ok && mig_engine_store(e, err);
-  const mig_snapshot_options options = {
-      .store = e->store, .label = "manual", .reason = "by hand", .wants = wants, .want_count = count};
+  const mig_snapshot_options options = {.store = e->store,
+                                        .label = "manual",
+                                        .reason = "by hand",
+                                        .whole_database = count == 0,
+                                        .wants = wants,
+                                        .want_count = count};
   ok = ok && mig_snapshot_take(&e->work, &options, out, err);
   mig_free(wants);
   return ok;

@@ -269,6 +269,7 @@ static inline void snapshot_of(env *e, const mig_snapshot_want *wants, size_t co
   const mig_snapshot_options options = {.store = e->store,
                                         .label = "test",
                                         .reason = "test",
+                                        .whole_database = !wants,
                                         .wants = wants,
                                         .want_count = count,
                                         .archive = {.chunk_bytes = e->chunk_bytes}};

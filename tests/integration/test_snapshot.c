@@ -126,6 +126,7 @@ static bool take(fixture *f, const mig_snapshot_want *wants, size_t count, uint3
   mig_snapshot_options options = {.store = f->store,
                                   .label = "0001_x",
                                   .reason = "test",
+                                  .whole_database = !wants,
                                   .wants = wants,
                                   .want_count = count,
                                   .archive = {.chunk_bytes = chunk_bytes}};
