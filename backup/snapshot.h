@@ -26,7 +26,7 @@ typedef struct mig_snapshot_options {
   const char *reason;                /* "before up of 0001_x", "manual", "safety" */
   const char *migration, *direction; /* NULL when taken by hand */
   bool whole_database;               /* every collection but migrationlocks and migrationevents; no wants then */
-  const mig_snapshot_want *wants;    /* none of them and not the whole: an archive of nothing, of a run that only reads */
+  const mig_snapshot_want *wants;    /* none, and not the whole: an archive of nothing, for a run that only reads */
   size_t want_count;
   mig_archive_options archive;
 } mig_snapshot_options;

@@ -94,11 +94,15 @@ static bool choose_transaction(mig_plan *p, const mig_engine *e, mig_error *err)
   const mig_migration *m = p->migration;
   const char *illegal = NULL, *capped = NULL;
   char why[200];
-  mig_tri has = e->caps.has[MIG_CAP_TRANSACTIONS];
+  /* tried under the lease, in vain: a server that takes startTransaction and does all at once would look the same */
+  const bool in_vain = e->caps.has[MIG_CAP_TRANSACTIONS] == MIG_UNKNOWN && e->lease;
+  const mig_tri has = in_vain ? MIG_NO : e->caps.has[MIG_CAP_TRANSACTIONS];
   const bool legal = mig_steps_transactional(p->steps, &illegal);
   if (m->transaction != MIG_TXN_OFF && has != MIG_NO && legal && !find_capped(p, e, &capped, err)) return false;
   if (m->transaction == MIG_TXN_OFF) {
     decide(p, MIG_TXN_NONE, "the migration says \"transaction\": \"off\"");
+  } else if (in_vain) {
+    decide(p, MIG_TXN_NOT_SUPPORTED, "this server could not show now that it has transactions");
   } else if (has == MIG_NO) {
     snprintf(why, sizeof why, "this server (%s, %s) has no transactions", e->caps.product, e->caps.topology);
     decide(p, MIG_TXN_NOT_SUPPORTED, why);

@@ -4,6 +4,7 @@ Scripted, for any server: from one message on everything is refused, for so many
 replica set of its own that can be told to step down: never one that others use (MIG_URI).
 """
 import os
+import re
 import subprocess
 import threading
 import time
@@ -11,9 +12,9 @@ import time
 import pymongo
 import pytest
 
-from cli_support import events, free
+from cli_support import add_users, events, fails_late, free, three_lines
 from conftest import SERVER, Project
-from wireproxy import Rule, WireProxy, call_first, error, reply_with
+from wireproxy import Rule, WireProxy, call_first, error, error_reply, reply_with
 
 SECONDS = 4
 CHANGE = {"transaction": "off",
@@ -78,6 +79,25 @@ def test_primary_that_goes_for_seconds_is_waited_for(project, moment):
     message, ends, code = MOMENTS[moment]
     prepare(project, ends)
     waits_and_is_right(project, StepsDown(*message), code)
+
+
+def test_transactions_that_could_not_be_tried_are_not_relied_on(project):
+    """Some servers take startTransaction and do all at once: what only the try can tell is not known here."""
+    p = project
+    add_users(p)
+    p.write("0001_change", fails_late())
+    before = p.digest()
+    tried = Rule(None, error_reply(11602), times=None, when=lambda body: re.match(r"migprobe_[0-9a-f]+_0", str(next(iter(body.values()), None))))
+    with WireProxy(p.uri, [tried]) as proxy:
+        result = p.mig("up", uri=proxy.uri, code=3)
+    assert tried.seen and p.digest() == before and free(p), result
+    event, = events(p)
+    assert event["transaction"] == "not-supported" and event["outcome"] == "restored"
+    p.write("0001_change", fails_late(transaction="required"))
+    p.db.migrationlocks.delete_one({"_id": "mig.capabilities"})
+    with WireProxy(p.uri, [tried]) as proxy:
+        three_lines(p.mig("up", uri=proxy.uri, code=1), "could not show")
+    assert p.digest() == before
 
 
 @pytest.fixture(scope="module")
