@@ -57,7 +57,7 @@ class Project:
     """A folder with migrations and a store, and a database."""
 
     def __init__(self, uri, folder, name=None):
-        self.uri = uri
+        self.uri, self.env = uri, {}
         self.folder = pathlib.Path(folder)
         self.name = name or "migtest_" + secrets.token_hex(4)
         self.migrations = self.folder / "migrations"
@@ -69,7 +69,7 @@ class Project:
     # -- the program ---------------------------------------------------------------------------------------------
     def environment(self, uri=None, **extra):
         env = {k: v for k, v in os.environ.items() if not k.startswith("MIG_")}
-        env.update(MIG_URI=uri or self.uri, MIG_DB=self.name)
+        env.update(MIG_URI=uri or self.uri, MIG_DB=self.name, **self.env)
         env.update({k: str(v) for k, v in extra.items()})
         return env
 

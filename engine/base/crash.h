@@ -12,6 +12,8 @@
 #ifndef MIG_BASE_CRASH_H
 #define MIG_BASE_CRASH_H
 
+#include <stdint.h>
+
 #define MIG_CRASH_TABLE(X)                                                                                             \
   X(LEASE_TAKEN, "lease_taken", "the lease is ours, nothing else is written")                                          \
   X(PROBE_SCRATCH, "probe_scratch", "a feature was tried on scratch collections, not yet dropped")                     \
@@ -54,8 +56,11 @@ typedef enum mig_crash {
 
 #ifdef MIG_CRASH_POINTS
 void mig_crash_point(mig_crash at);
+/* A wait that a test shortens by its environment, where thousands of runs would do nothing but wait. */
+int64_t mig_test_ms(const char *variable, int64_t ms);
 #else
-#define mig_crash_point(at) ((void)0)
+#define mig_crash_point(at)       ((void)0)
+#define mig_test_ms(variable, ms) (ms)
 #endif
 
 /* The table's rows, for `mig version --crash-points` in test builds and for docs/reliability.md. */

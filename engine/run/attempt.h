@@ -49,6 +49,8 @@ bool mig_attempt_session(mig_attempt *a, mig_error *err);
 bool mig_orphans_name(mig_engine *e, mig_error *err);
 /* orphans.c: waits for what a runner that is gone had sent; before the first look of whatever puts something back. */
 bool mig_orphans_wait(mig_engine *e, mig_error *err);
+/* orphans.c: the same, and what it had sent may still be on its way: before anything is put back, or called settled. */
+bool mig_orphans_wait_late(mig_engine *e, mig_error *err);
 /* orphans.c: ends what the server may still be doing for us after a connection broke; before anything is put back. */
 bool mig_orphans_end(mig_engine *e, mig_error *err);
 /* undo.c: puts back what the snapshot holds and proves it. *identical: nothing had to be put back. */

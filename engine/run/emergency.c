@@ -88,13 +88,24 @@ static bool run_restore(mig_engine *e, mig_archive *archive, const mig_emergency
   return mig_restore_run(&e->work, archive, &options, &out->restore, err);
 }
 
+/* Whether it is surely gone: what stays, the next `mig up` would carry out. The write of it may still be on its way. */
+static bool forget_journal(mig_engine *e, bool on_its_way) {
+  mig_error local = {0};
+  if (on_its_way && !mig_orphans_end(e, &local)) return false;
+  for (int attempt = 0; attempt < 6; attempt++) {
+    if (attempt) mig_sleep_ms(250 << attempt);
+    if (mig_restore_journal_remove(e, &local)) return true;
+    if (!mig_db_passing(&local)) break;
+  }
+  return false;
+}
+
 /* A restore that did not get to its end: one that wrote nothing is as if it had never been asked for; any other waits
  * for `mig recover`. Always returns false. */
 static bool not_finished(mig_engine *e, const mig_emergency_report *out, const char *id, mig_error *err) {
-  mig_error ignored;
   const bool interrupted = err->code == MIG_E_INTERRUPTED;
   if (err->code == MIG_E_LEASE) return false; /* the journal, too, belongs to the next holder */
-  if (!out->restore.began && mig_restore_journal_remove(e, &ignored))
+  if (!out->restore.began && forget_journal(e, err->network))
     return interrupted && mig_why(err, "nothing was changed");
   if (!interrupted && out->restore.began) {
     err->code = MIG_E_NOT_RESTORED;
@@ -154,17 +165,20 @@ static bool restore_locked(mig_engine *e, mig_archive *archive, const mig_emerge
   bool ok = mig_orphans_wait(e, err) && mig_orphans_name(e, err) && may_begin(e, o, err) &&
             mig_restore_journal_read(e->db, &waits, &others, err) &&
             (!others || mig_restore_journal_yields(&waits, m, o, err)) && check_beside(e, o, err) &&
+            (!(others || o->force_why || mig_lease_taken_over(e->lease)) || mig_orphans_wait_late(e, err)) &&
             mig_archive_sha256(archive, sha256, NULL, err) &&
             (!mig_follow_has_ledger(m, o) || mig_ledger_load(e->db, &ledger, err)) &&
             (o->no_safety_snapshot || safety_snapshot(e, m, o, &out->safety, err)) && mig_checkpoint(&e->work, err) &&
-            mig_archive_still_there(archive, err) &&
-            mig_restore_journal_write(e, out->path, sha256, m, o, others ? &waits : NULL, err);
-  mig_restore_journal_clear(&waits);
+            mig_archive_still_there(archive, err);
   if (!ok) {
+    mig_restore_journal_clear(&waits);
     mig_ledger_free(ledger);
     return err->code == MIG_E_INTERRUPTED && mig_why(err, "nothing was changed");
   }
-  const bool back = run_restore(e, archive, o, out, err);
+  /* from here on a journal may be there, whatever is heard of it */
+  const bool back = mig_restore_journal_write(e, out->path, sha256, m, o, others ? &waits : NULL, err) &&
+                    run_restore(e, archive, o, out, err);
+  mig_restore_journal_clear(&waits);
   out->restore.began = out->restore.began || others || back;
   ok = back && mig_follow_restore(e, m, o, &out->follows, err) &&
        (!ledger || mig_follow_ledger(e, ledger, &out->follows, err)) && mig_restore_journal_remove(e, err);
@@ -225,7 +239,7 @@ static bool recover(mig_engine *e, const mig_restore_journal *j, mig_error *err)
             verify(e, archive, err) && mig_archive_sha256(archive, now, NULL, err);
   if (ok && strcmp(now, j->sha256) != 0)
     ok = mig_fail(err, MIG_E_ARCHIVE, "%s is not the snapshot that was being restored", j->path);
-  if (ok && !(ok = mig_orphans_wait(e, err)) && err && err->code == MIG_E_UNFINISHED) {
+  if (ok && !(ok = mig_orphans_wait_late(e, err)) && err && err->code == MIG_E_UNFINISHED) {
     mig_archive_free(archive);
     return false;
   }

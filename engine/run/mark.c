@@ -23,10 +23,10 @@ typedef struct marking {
 static bool may_mark(marking *k, const mig_entry *entry, mig_error *err) {
   bool stuck = entry->run.phase == MIG_PHASE_STEPS && !entry->run.transaction && !entry->run.snapshot.path;
   if (entry->status != MIG_STATUS_RUNNING) return true;
-  if (stuck) return mig_orphans_wait(k->e, err);
+  if (stuck) return mig_orphans_wait_late(k->e, err);
   if (!mig_recover_may_force(k->e, entry, err)) return false;
   k->forced = k->force;
-  if (k->force) return mig_orphans_wait(k->e, err);
+  if (k->force) return mig_orphans_wait_late(k->e, err);
   mig_fail(err, MIG_E_UNFINISHED, "%s was interrupted, and its data is not all put back", entry->name);
   return mig_hint(err, "run `mig recover`; if it cannot, look at the data, then say how it is: the same with --force");
 }

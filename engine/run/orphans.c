@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "run/attempt.h"
 #include "run/restore_journal.h"
 
@@ -36,6 +37,12 @@ bool mig_orphans_wait(mig_engine *e, mig_error *err) {
                   mig_db_wait_writes(e->db, &writers, PATIENCE_MS, err);
   bson_destroy(&writers);
   return ok;
+}
+
+bool mig_orphans_wait_late(mig_engine *e, mig_error *err) {
+  if (!mig_orphans_wait(e, err)) return false;
+  mig_sleep_ms(mig_test_ms("MIG_LATE_MS", LATE_MS));
+  return mig_orphans_wait(e, err);
 }
 
 /* All our writes run in one session: killing it stops them. A server that does not know that is waited for, as long as

@@ -48,7 +48,7 @@ static bool put_back(mig_engine *e, const mig_run_key *key, const mig_entry *ent
   mig_archive_free(readable);
   /* the dead runner's last write may still run on the server, if taking the lease could not end it */
   ok = ok && mig_ledger_phase(e->db, key, MIG_PHASE_RESTORING, NULL, err);
-  if (ok && !(ok = mig_orphans_wait(e, err)) && err && err->code == MIG_E_UNFINISHED) return false;
+  if (ok && !(ok = mig_orphans_wait_late(e, err)) && err && err->code == MIG_E_UNFINISHED) return false;
   ok = ok && mig_orphans_name(e, err) && mig_ledger_write_as(e->db, key, err) &&
        mig_undo_run(e, entry->run.snapshot.path, entry->run.snapshot.sha256, "displaced while recovering", displaced,
                     &documents, identical, err);
@@ -138,24 +138,31 @@ static bool settle(mig_engine *e, const mig_entry *entry, const mig_listener *li
   return ok;
 }
 
-bool mig_recover_locked(mig_engine *e, const mig_listener *listener, int64_t *settled, mig_error *err) {
+static bool settle_all(mig_engine *e, const mig_listener *listener, int64_t *settled, mig_error *err) {
   mig_ledger *ledger = NULL;
+  bool ok = mig_ledger_load(e->db, &ledger, err);
+  for (size_t i = 0; ok && i < ledger->count; i++) {
+    if (ledger->items[i].status != MIG_STATUS_RUNNING) continue;
+    ok = mig_checkpoint(&e->work, err) && settle(e, &ledger->items[i], listener, err);
+    if (ok) (*settled)++;
+  }
+  mig_ledger_free(ledger);
+  return ok;
+}
+
+bool mig_recover_locked(mig_engine *e, const mig_listener *listener, int64_t *settled, mig_error *err) {
   bool restore = false;
   int64_t n = 0;
   mig_error no_store; /* opening the store sweeps what a dead writer left; the data does not depend on that */
   if (mig_store_exists(e->settings.store)) mig_engine_store(e, &no_store);
   bool forced = false; /* a restore in the place of a run that cannot be recovered comes before that run */
   bool ok = mig_emergency_forced(e->db, &forced, err) && (!forced || mig_emergency_recover(e, &restore, err)) &&
-            mig_ledger_load(e->db, &ledger, err);
-  for (size_t i = 0; ok && i < ledger->count; i++) {
-    if (ledger->items[i].status != MIG_STATUS_RUNNING) continue;
-    ok = mig_checkpoint(&e->work, err) && settle(e, &ledger->items[i], listener, err);
-    if (ok) n++;
-  }
+            settle_all(e, listener, &n, err);
   ok = ok && (forced || mig_emergency_recover(e, &restore, err));
   if (ok && restore) n++;
+  /* the ledger that came back with a snapshot may tell of a run that was half done then */
+  ok = ok && (forced || !restore || settle_all(e, listener, &n, err));
   if (settled) *settled = n;
-  mig_ledger_free(ledger);
   return ok;
 }
 

@@ -10,7 +10,7 @@ import time
 import pymongo
 import pytest
 
-from cli_support import slow, three_lines
+from cli_support import slow, three_lines, wait_for
 from wireproxy import (Rule, WireProxy, call_first, cut_in_reply, cut_in_request, deliver_late, error, lose_reply, lose_request, reply_late,
                        reply_with)
 
@@ -83,6 +83,22 @@ def test_an_operation_that_outlives_its_runner_writes_nothing_behind_the_recover
     p.mig("recover")
     is_as_before(p)
     time.sleep(10)
+    is_as_before(p)
+
+
+@pytest.mark.parametrize("late", some(1.5, of=[0.7, 1.5, 2]))
+def test_a_request_that_arrives_after_its_runner_died_writes_nothing_behind_the_recovery(ready, late):
+    """kill -9; the kernel, or a tunnel, still delivers what was sent while the next `mig` has already begun."""
+    p = ready
+    deletes = Rule("delete", deliver_late(late), collection="users")
+    with WireProxy(p.uri, [deletes]) as proxy:
+        run = p.start("up", uri=proxy.uri)
+        wait_for(lambda: deletes.seen)
+        run.kill()
+        run.communicate()
+        p.mig("recover")
+        is_as_before(p)
+        time.sleep(late + 1)
     is_as_before(p)
 
 

@@ -11,7 +11,7 @@ import pytest
 from cli_support import three_lines, within
 from conftest import documents_in
 from held import patient
-from wireproxy import HoldReply, Rule, WireProxy, call_first, error, reply_with
+from wireproxy import HoldReply, Rule, WireProxy, call_first, do_but_reply_with, error, error_reply, lose_reply, reply_with
 
 
 def at_work(p, name="users"):
@@ -107,6 +107,54 @@ def kill_restore(p, *args, at="restore_aside:1"):
 
 def asides(p):
     return [n for n in p.db.list_collection_names() if n.startswith("migaside_")]
+
+
+UNSURE = {"write concern": do_but_reply_with({"ok": 1, "n": 1, "writeConcernError": {"code": 64, "codeName": "WriteConcernFailed", "errmsg": "scripted"}}),
+          "reply lost": lose_reply}
+
+
+@pytest.mark.parametrize("rest", ["", "delete refused"])
+@pytest.mark.parametrize("how", UNSURE)
+def test_a_restore_that_says_nothing_was_changed_leaves_no_journal(kept, how, rest):
+    """Its journal was written, and it did not hear so: the next `mig up` would run a restore that nobody waits for any more."""
+    p = kept
+    now = p.digest()
+    rules = [Rule("update", UNSURE[how], collection="migrationlocks", times=2, when=lambda body: body["updates"][0]["q"]["_id"] == "mig.restore")]
+    if rest:
+        rules.append(Rule("delete", error_reply(8000), collection="migrationlocks", times=None))
+    with WireProxy(p.uri, rules) as proxy:
+        result = p.mig("restore", p.snapshot, "--yes", code=None, uri=proxy.uri)
+    assert rules[0].seen, result
+    if rest and journal(p):
+        assert result.code == 7, result
+        three_lines(result, "mig recover")
+        p.mig("recover")
+        assert p.digest() == p.before and not journal(p)
+    elif result.code:
+        assert result.code == 1 and p.digest() == now and not journal(p), result
+    else:
+        assert p.digest() == p.before and not journal(p)  # the driver sent it again
+
+
+@pytest.mark.parametrize("at", ["restore_begin", "restore_batch"])
+def test_a_run_that_a_ledger_brings_back_is_settled_by_the_recovery_that_brought_it(project, at):
+    """The snapshot was taken while that run was half done: after `mig recover` nothing is in between, or it says so."""
+    p = project
+    p.db.users.insert_many([{"_id": i} for i in range(300)])
+    before = p.digest()
+    p.write("0001_change", {"transaction": "off", "up": [{"delete": {"collection": "users", "filter": {"_id": {"$lt": 100}}}},
+                                                         {"insert": {"collection": "users", "documents": [{"_id": "new"}]}}]})
+    p.mig("up", code=None, MIG_CRASH_AT="step_end")
+    snapshot = p.mig("snapshot", "create", "--json").lines[0]["snapshot"]
+    p.mig("recover")
+    assert p.digest() == before
+    p.mig("up")
+    killed = p.mig("restore", snapshot, "--yes", code=None, MIG_CRASH_AT=at)
+    assert killed.code == KILLED and journal(p), killed
+    p.mig("recover")
+    assert p.status("0001_change") != "running" and not journal(p)
+    assert p.digest() == before
+    assert "nothing to recover" in p.mig("recover").out
 
 
 @pytest.mark.parametrize("part", [["--as", "users=u_copy"], ["--only", "users"], ["--no-indexes"]], ids=["as", "only", "no-indexes"])

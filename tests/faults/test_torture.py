@@ -58,6 +58,7 @@ def clean(r, result, what):
     if result.code == 0:
         assert now == r.allowed[0][0], f"{what}: exit 0, but it is not done"
     elif result.code in (1, 3) and r.command != ["recover"]:
+        assert not p.db.migrationlocks.find_one({"_id": "mig.restore"}), f"{what}: a restore that was called off waits\n{result!r}"
         # some servers cannot forget a validator: what a run restores without a fault is "as before", too
         before = {r.before[0]} | ({r.allowed[0][0]} if r.result.code in (1, 3) else set())
         assert now in before, f"{what}: exit {result.code}, but the data is not as before\n{result!r}"
