@@ -105,8 +105,7 @@ static bool forget_journal(mig_engine *e, bool on_its_way) {
 static bool not_finished(mig_engine *e, const mig_emergency_report *out, const char *id, mig_error *err) {
   const bool interrupted = err->code == MIG_E_INTERRUPTED;
   if (err->code == MIG_E_LEASE) return false; /* the journal, too, belongs to the next holder */
-  if (!out->restore.began && forget_journal(e, err->network))
-    return interrupted && mig_why(err, "nothing was changed");
+  if (!out->restore.began && forget_journal(e, err->network)) return interrupted && mig_why(err, "nothing was changed");
   if (!interrupted && out->restore.began) {
     err->code = MIG_E_NOT_RESTORED;
     return mig_hint(err, "see to the cause and run `mig recover`: the restore goes on until everything is back");
