@@ -1,12 +1,14 @@
 #include "backup/dump_import.h"
 
+#include "backup/doc_id.h"
+#include "backup/doc_order.h"
 #include "backup/dump_read.h"
 
 typedef struct importing {
   mig_dump *dump;
   mig_dump_sort *sort;
   mig_archive_writer *archive;
-  mig_buf doc;
+  mig_buf doc, last;    /* this document, and the one before it */
   mig_dump_place place; /* of the document that comes next */
   bool more;
   uint64_t raw_bytes, done;
@@ -18,10 +20,41 @@ static bool note(void *arg, const mig_dump_place *place, bool natural, const bso
   return mig_dump_sort_add(x->sort, place, natural, doc, err);
 }
 
+static bool is_number(const mig_doc_id *id) {
+  const bson_type_t type = id->data ? bson_iter_type(&id->value) : BSON_TYPE_EOD;
+  return type == BSON_TYPE_INT32 || type == BSON_TYPE_INT64 || type == BSON_TYPE_DOUBLE;
+}
+
+/* They come by _id, so one that is there twice comes twice in a row. A document that was removed and inserted again
+ * while the dump was made stands in it twice; no collection takes both. */
+static bool check_twice(const importing *x, uint32_t number, mig_error *err) {
+  bson_t doc, last;
+  mig_doc_id id, before;
+  if (!x->last.size || !bson_init_static(&doc, x->doc.data, x->doc.size) ||
+      !bson_init_static(&last, x->last.data, x->last.size))
+    return true;
+  mig_doc_id_of(&doc, &id);
+  mig_doc_id_of(&last, &before);
+  if (!id.data || !before.data) return true;
+  const bool same = mig_doc_id_same(&id, &before) ||
+                    (is_number(&id) && is_number(&before) && mig_value_order(&id.value, &before.value) == 0);
+  if (!same) return true;
+  char *text = mig_doc_id_json(&doc);
+  mig_fail(err, MIG_E_INPUT, "%s.%s has two documents with the _id %s in this dump", x->dump->database,
+           x->dump->collections[number].name, text ? text : "?");
+  mig_free(text);
+  mig_why(err, "no collection takes both: a restore would never succeed");
+  return mig_hint(err, "it was written to while mongodump read it: make the dump anew, or name the others with --only");
+}
+
 static bool add_documents(importing *x, uint32_t number, mig_error *err) {
+  mig_buf_clear(&x->doc);
   while (x->more && x->place.collection == number) {
     if (x->done % 1024 == 0 && !mig_checkpoint(x->dump->w, err)) return false;
-    if (!mig_dump_read(x->dump, &x->place, &x->doc, err) ||
+    const mig_buf spare = x->last;
+    x->last = x->doc;
+    x->doc = spare;
+    if (!mig_dump_read(x->dump, &x->place, &x->doc, err) || !check_twice(x, number, err) ||
         !mig_archive_document(x->archive, x->doc.data, x->doc.size, err) ||
         !mig_dump_sort_next(x->sort, &x->place, &x->more, err))
       return false;
@@ -61,7 +94,7 @@ bool mig_dump_import(mig_work *w, mig_store *store, const mig_dump_import_option
   const char *folder = mig_store_spool_folder(store);
   const mig_dump_open_options open = {
       .path = o->path, .database = o->database, .insists = o->insists, .only = o->only, .spool_folder = folder};
-  importing x = {.doc = MIG_BUF(MIG_DOCUMENT_MAX_BYTES)};
+  importing x = {.doc = MIG_BUF(MIG_DOCUMENT_MAX_BYTES), .last = MIG_BUF(MIG_DOCUMENT_MAX_BYTES)};
   *out = (mig_snapshot_info){0};
   bool ok = mig_dump_open(w, &open, &x.dump, err) && mig_dump_sort_new(folder, 0, &x.sort, err) &&
             mig_dump_scan(x.dump, note, &x, err) && mig_dump_sort_sorted(x.sort, err) &&
@@ -73,6 +106,7 @@ bool mig_dump_import(mig_work *w, mig_store *store, const mig_dump_import_option
   mig_dump_sort_free(x.sort);
   mig_dump_close(x.dump);
   mig_buf_free(&x.doc);
+  mig_buf_free(&x.last);
   if (!ok) mig_snapshot_info_clear(out);
   return ok;
 }

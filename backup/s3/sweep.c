@@ -12,6 +12,7 @@
 typedef struct upload {
   char *key, *id;
   int64_t last_unix_ms; /* begun, or its newest part */
+  bool listed;          /* its parts were told */
 } upload;
 
 typedef struct sweeping {
@@ -64,6 +65,7 @@ static bool on_part(void *arg, unsigned depth, const char *name, const char *tex
   upload *u = arg;
   int64_t at = 0;
   (void)err;
+  u->listed = true;
   if (depth == 2 && strcmp(name, "LastModified") == 0 && mig_s3_time(text, &at) && at > u->last_unix_ms)
     u->last_unix_ms = at;
   return true;
@@ -79,7 +81,7 @@ static bool is_gone(const mig_s3_answer *a) {
   return a->status == 404 || is_no_list(a);
 }
 
-/* Its parts are only asked for when it was begun long ago. */
+/* Its parts are only asked for when it was begun long ago; where they are not told, it may well be at work. */
 static bool sweep_one(mig_s3 *s, upload *u, int64_t now_unix_ms, mig_error *err) {
   if (now_unix_ms - u->last_unix_ms < DEAD_MS) return true;
   mig_s3_listing parts = {.what = "cannot look at an upload of",
@@ -91,7 +93,7 @@ static bool sweep_one(mig_s3 *s, upload *u, int64_t now_unix_ms, mig_error *err)
                           .arg = u,
                           .tolerated = is_gone};
   if (!mig_s3_pages(s, &parts, err)) return false;
-  return now_unix_ms - u->last_unix_ms < DEAD_MS || mig_s3_upload_abort(s, u->key, u->id, err);
+  return !u->listed || now_unix_ms - u->last_unix_ms < DEAD_MS || mig_s3_upload_abort(s, u->key, u->id, err);
 }
 
 bool mig_s3_upload_abort(mig_s3 *s, const char *key, const char *upload_id, mig_error *err) {

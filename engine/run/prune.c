@@ -97,14 +97,16 @@ static bool is_of(const mig_snapshot_ref *ref, const mig_store_item *item) {
   return (ref->id && strcmp(ref->id, item->id) == 0) || (ref->path && strcmp(ref->path, item->path) == 0);
 }
 
-static void found_here(const prune *p, const char *id) {
-  for (size_t i = 0; i < p->report->count; i++)
-    if (strcmp(p->all[i].row->item.id, id) == 0) p->all[i].taken_here = true;
+static void found_here(const prune *p, const char *id, const char *migration) {
+  for (size_t i = 0; i < p->report->count; i++) {
+    candidate *c = &p->all[i];
+    if (strcmp(c->row->item.id, id) == 0 && c->migration && strcmp(c->migration, migration) == 0) c->taken_here = true;
+  }
 }
 
 /* A store may be shared by servers with a database of the same name and the same migrations: the name of a migration
- * does not tell whose its snapshot is. Each run here names its own in the ledger or, from then on, in an event. Events
- * of restores by hand (only they tell no version) name what anybody took. */
+ * does not tell whose its snapshot is. Each run here names its own in the ledger or, from then on, in an event of
+ * that migration. Those of a restore by hand name what anybody took, beside what else the ledger followed it in. */
 static bool ask_who_took(const prune *p, mig_error *err) {
   for (size_t i = 0; i < p->ledger->count; i++) {
     const mig_entry *entry = &p->ledger->items[i];
@@ -113,18 +115,19 @@ static bool ask_who_took(const prune *p, mig_error *err) {
       if (is_of(&entry->snapshot, &c->row->item) || is_of(&entry->run.snapshot, &c->row->item)) c->taken_here = true;
     }
   }
-  bson_t *find =
-      BCON_NEW("find", BCON_UTF8(MIG_EVENTS), "filter", "{", "snapshot", "{", "$gt", BCON_UTF8(""), "}", "}",
-               "projection", "{", "snapshot", BCON_INT32(1), "direction", BCON_INT32(1), "version", BCON_INT32(1), "}");
+  bson_t *find = BCON_NEW("find", BCON_UTF8(MIG_EVENTS), "filter", "{", "snapshot", "{", "$gt", BCON_UTF8(""), "}", "}",
+                          "projection", "{", "snapshot", BCON_INT32(1), "direction", BCON_INT32(1), "version",
+                          BCON_INT32(1), "name", BCON_INT32(1), "}");
   mig_cursor *events = NULL;
   const bson_t *event = NULL;
   mig_next next = MIG_NEXT_ERROR;
   if (mig_db_query(p->e->db, find, &events, err)) {
     while ((next = mig_cursor_next(events, &event, err)) == MIG_NEXT_DOC) {
-      const char *id = NULL, *direction = "", *version = NULL;
+      const char *id = NULL, *direction = "", *version = NULL, *name = NULL;
       mig_bson_str(event, "direction", &direction);
       const bool of_a_run = strcmp(direction, "restore") != 0 || mig_bson_str(event, "version", &version);
-      if (of_a_run && mig_bson_str(event, "snapshot", &id)) found_here(p, id);
+      if (of_a_run && mig_bson_str(event, "snapshot", &id) && mig_bson_str(event, "name", &name))
+        found_here(p, id, name);
     }
   }
   mig_cursor_close(events);

@@ -257,12 +257,24 @@ def test_a_damaged_dump_is_refused_and_leaves_nothing(tmp_path, documents, metad
     assert not list(p.store.glob("*")) and not list(p.store.glob(".*"))
 
 
+@pytest.mark.parametrize("first, second", [(1, 1), ("x", "x"), (7, bson.Int64(7)), (7, 7.0), ({"a": 1}, {"a": 1})], ids=str)
+def test_a_dump_with_one_id_twice_is_refused_by_name(tmp_path, first, second):
+    """A document that was removed and inserted again while mongodump read: it would be good to look at, and never restorable."""
+    p = Offline(tmp_path)
+    between = [bson.encode({"_id": f"other {i}", "pad": "x" * 100}) for i in range(3)]
+    folder = hand(p, b"".join([bson.encode({"_id": first, "of": "before"}), *between, bson.encode({"_id": second, "of": "after"})]))
+    three_lines(p.mig("snapshot", "import", folder, code=2), "app.c", "two documents", "_id")
+    assert not list(p.store.glob("*")) and not list(p.store.glob(".*"))
+    (folder / "app" / "c.bson").write_bytes(b"".join(bson.encode({"_id": i}) for i in (1, 1.5, 2, "1", "2", {"a": 1}, {"a": 2})))
+    p.mig("snapshot", "import", folder)
+
+
 class Offline:
     """A folder and the program, without a server."""
 
     def __init__(self, folder):
         from conftest import Project
-        self.folder, self.store, self.uri, self.name = folder, folder / "snapshots", NOWHERE, "app"
+        self.folder, self.store, self.uri, self.name, self.env = folder, folder / "snapshots", NOWHERE, "app", {}
         self.mig, self.environment = Project.mig.__get__(self), Project.environment.__get__(self)
 
 

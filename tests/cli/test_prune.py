@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from cli_support import add_field, add_users, fails_late, free, hold, one, picture, snapshots, three, three_lines
+from cli_support import add_field, add_users, events, fails_late, free, hold, one, picture, snapshots, three, three_lines
 from conftest import HERE, RAW
 
 sys.path.insert(0, str(HERE / "golden"))
@@ -231,6 +231,26 @@ def test_a_newer_snapshot_of_another_server_does_not_stand_for_ours(project):
     project.mig("snapshot", "create")
     done = prune(project, "--keep-last", 1)
     assert done == {name: "keep" for name in ids(project)} and ours in done and len(done) == 3
+
+
+def test_a_restore_of_another_servers_snapshot_does_not_make_it_ours(project):
+    """The ledger follows that restore: its events name the migrations that it took back, and the snapshot of the other server."""
+    add_users(project)
+    project.write("0001_x", REMOVES)
+    project.mig("up")
+    theirs, a = ids(project)[0], moved_away(project)  # production
+    add_users(project)
+    project.mig("up")
+    project.write("0002_y", {"transaction": "off", "up": [{"removeField": {"collection": "users", "field": "name"}}]})
+    project.mig("up")
+    path = next(str(f) for f in project.store.glob("*.mig.tar") if theirs in f.name)
+    project.mig("restore", path, "--yes")
+    assert [e for e in events(project, direction="restore") if e["name"] == "0002_y" and e["snapshot"] == theirs], "the ledger followed"
+    project.mig("snapshot", "create")
+    project.mig("snapshot", "create")
+    project.mig("snapshot", "prune", "--keep-last", 1)
+    assert theirs in ids(project)
+    put_back(project, a)
 
 
 def test_what_was_taken_on_another_replica_set_stays(project):
