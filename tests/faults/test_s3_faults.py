@@ -67,6 +67,20 @@ def test_old_upload_that_still_gets_parts_is_kept(stored):
     assert p.bucket.uploads() == [upload]
 
 
+@pytest.mark.parametrize("status, code", [(403, "AccessDenied"), (405, "MethodNotAllowed"), (0, "")])
+def test_old_upload_whose_parts_are_not_told_is_kept(proxied, status, code):
+    """These credentials may list and end uploads, not look into them: it may get parts all the time."""
+    p = proxied
+    large(p)
+    p.mig("snapshot", "create", code=None, MIG_CRASH_AT="snapshot_member:4")
+    upload, = p.bucket.uploads()
+    age(upload, 3)
+    if code:
+        p.proxy.faults.append(Fault(answer(status, code), method="GET", query="uploadId=", times=99))
+    p.mig("snapshot", "prune", "--keep-last", "9")
+    assert p.bucket.uploads() == ([upload] if code else [])
+
+
 def test_uploads_of_others_are_not_swept(stored):
     p = stored
     other = "s3://" + p.bucket.name + "/other"
