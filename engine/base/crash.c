@@ -55,6 +55,11 @@ void mig_crash_point(mig_crash at) {
   if (wanted && is_wanted(wanted, table[at].name, hit, hit_of_any)) raise(SIGKILL);
 }
 
+int64_t mig_test_ms(const char *variable, int64_t usual) {
+  const char *said = getenv(variable);
+  return said ? strtoll(said, NULL, 10) : usual;
+}
+
 /* MIG_FAIL_ALLOC=N: the Nth allocation of ours fails; 0: none, but how many there were is traced at the end. */
 static atomic_ulong allocations;
 static unsigned long failing;

@@ -52,10 +52,15 @@ typedef enum mig_crash {
       MIG_CRASH_COUNT
 } mig_crash;
 
+#include <stdint.h>
+
 #ifdef MIG_CRASH_POINTS
 void mig_crash_point(mig_crash at);
+/* What the environment says, so that a test need not wait for ten minutes. */
+int64_t mig_test_ms(const char *variable, int64_t usual);
 #else
-#define mig_crash_point(at) ((void)0)
+#define mig_test_ms(variable, usual) (usual)
+#define mig_crash_point(at)          ((void)0)
 #endif
 
 /* The table's rows, for `mig version --crash-points` in test builds and for docs/reliability.md. */
