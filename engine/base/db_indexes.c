@@ -7,6 +7,8 @@
 
 #define LOOK_MS     1000
 #define PATIENCE_MS (24 * 3600 * INT64_C(1000))
+#define EARLY_MS    50 /* the driver's clock and ours */
+#define LOOKS       5  /* in vain, one after the other */
 
 static void append_spec(bson_t *out, uint32_t n, const bson_t *listed) {
   char buffer[16];
@@ -89,18 +91,23 @@ static bool look(mig_db *db, const bson_t *command, bool *building, mig_error *e
 /* The connection is gone because we gave it up, not because it broke, or the server is away. */
 static bool gave_up(const mig_db *db, const mig_error *err, int64_t sent_ms) {
   return err->network && !db->txn &&
-         mig_now_monotonic_ms() - sent_ms >=
+         mig_now_monotonic_ms() - sent_ms + EARLY_MS >=
              mongoc_uri_get_option_as_int32(db->uri, MONGOC_URI_SOCKETTIMEOUTMS, INT32_MAX);
 }
 
 /* Until the server no longer says that it is at it. False with err->code MIG_OK: it cannot be asked. */
 static bool wait_for(mig_work *w, const bson_t *command, mig_error *err) {
-  mig_error ignored;
+  mig_error local;
   bool building = true;
+  int vain = 0;
   *err = (mig_error){0};
   while (building) {
     mig_sleep_ms(LOOK_MS);
-    if (!mig_checkpoint(w, err) || !look(w->db, command, &building, &ignored)) return false;
+    if (!mig_checkpoint(w, err)) return false;
+    const bool told = look(w->db, command, &building, &local);
+    vain = told ? 0 : vain + 1;
+    if (!told && (!mig_db_passing(&local) || vain == LOOKS)) return false;
+    building |= !told;
   }
   return true;
 }
