@@ -35,13 +35,14 @@ int64_t mig_indexes_differing(const bson_t *live, const bson_t *recorded) {
   return count;
 }
 
-static bool drop_one(mig_work *w, const char *collection, const bson_t *spec, mig_error *err) {
+static bool drop_one(mig_work *w, const char *collection, const bson_t *spec, bool again, mig_error *err) {
   const char *name = NULL;
   if (!mig_index_name(spec, &name))
     return mig_fail(err, MIG_E_SERVER, "%s.%s has an index without a name", mig_db_name(w->db), collection);
-  char *json = mig_bson_json(spec);
-  mig_say(w->observer, MIG_INFO, "restore %s.%s: drops the index %s", mig_db_name(w->db), collection,
-          json ? json : name);
+  char *json = again ? NULL : mig_bson_json(spec);
+  if (!again)
+    mig_say(w->observer, MIG_INFO, "restore %s.%s: drops the index %s", mig_db_name(w->db), collection,
+            json ? json : name);
   mig_free(json);
   bson_t command = BSON_INITIALIZER, reply;
   BSON_APPEND_UTF8(&command, "dropIndexes", collection);
@@ -58,9 +59,10 @@ static bool may_go_yet(const mig_error *err) {
          (err->server_code == MIG_SERVER_BUILDS_INDEX || err->server_code == MIG_SERVER_NO_INDEX);
 }
 
-/* *left: there are some to be tried again, and *err says why; the others are gone. */
+/* *left: was there something to be tried again, and is there; then *err says why. The others are gone. */
 static bool drop_listed(mig_work *w, const mig_restore_item *item, const bson_t *live, bool unique_too, bool *left,
                         mig_error *err) {
+  const bool again = *left;
   bson_iter_t it;
   bson_t spec;
   mig_error last;
@@ -70,7 +72,7 @@ static bool drop_listed(mig_work *w, const mig_restore_item *item, const bson_t 
     if (!mig_bson_iter_doc(&it, &spec) || mig_index_is_own(&spec) || wanted(&spec, item->entry->indexes, unique_too))
       continue;
     if (!mig_checkpoint(w, err)) return false;
-    if (drop_one(w, item->target, &spec, err)) continue;
+    if (drop_one(w, item->target, &spec, again, err)) continue;
     if (!may_go_yet(err)) return false;
     *left = true;
     last = *err;

@@ -124,6 +124,13 @@ bool mig_db_left_behind(const mig_db *db) {
   return db->left_behind;
 }
 
+static void say_slow(mig_work *w, const bson_t *command, int64_t ms) {
+  const char *collection = "";
+  mig_bson_str(command, "createIndexes", &collection);
+  mig_say(w->observer, MIG_INFO, "createIndexes %s.%s: no answer in %lld s; the server may still be building: waits on",
+          w->db->name, collection, (long long)ms / 1000);
+}
+
 /* A server goes on with a build that nobody waits for, and the same command sent once more waits for that, or finds it
  * done, or fails as it has failed. All in our session: killing it ends them all. */
 bool mig_create_indexes(mig_work *w, const bson_t *command, bson_t *reply, mig_error *err) {
@@ -137,9 +144,7 @@ bool mig_create_indexes(mig_work *w, const bson_t *command, bson_t *reply, mig_e
       return true;
     }
     if (!gave_up(w->db, &local, sent_ms) || sent_ms - began_ms > PATIENCE_MS) break;
-    if (first)
-      mig_say(w->observer, MIG_INFO, "%s: no answer in %lld s; the server may still be building, it is waited for",
-              local.what, (long long)(mig_now_monotonic_ms() - sent_ms) / 1000);
+    if (first) say_slow(w, command, mig_now_monotonic_ms() - sent_ms);
     if (!wait_for(w, command, &waited)) {
       if (waited.code != MIG_OK) local = waited;
       first = false;

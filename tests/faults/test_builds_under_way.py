@@ -149,6 +149,7 @@ def test_what_is_being_built_by_others_is_waited_for_and_said_once(ready):
     with WireProxy(p.uri, [refused]) as proxy:
         result = p.mig("up", uri=proxy.uri, code=3)
     assert p.digest() == p.before and result.err.count("waits until") == 1, result
+    assert result.err.count("drops the index") == 2, "each is said once"
 
 
 def test_an_index_counts_as_dropped_when_it_is_no_longer_listed(ready):
@@ -319,7 +320,8 @@ def test_a_real_build_that_hangs_is_joined_and_not_taken_for_an_index(ready):
     p.db.users.drop_index("email_1")
     hang("alwaysOn")
     try:
-        thread = threading.Thread(target=lambda: p.db.users.create_index("email", unique=True))
+        other = pymongo.MongoClient(p.uri, appname="another")  # without a name it would be waited for as one of ours
+        thread = threading.Thread(target=lambda: other[p.name].users.create_index("email", unique=True))
         thread.start()
         until = time.monotonic() + 60
         while "email_1" not in names(p) and time.monotonic() < until:
@@ -330,6 +332,7 @@ def test_a_real_build_that_hangs_is_joined_and_not_taken_for_an_index(ready):
     finally:
         hang("off")
     thread.join(60)
+    other.close()
     out, err = run.communicate(timeout=90)
     assert waits and run.returncode == 0, err
     assert p.digest() == kept
