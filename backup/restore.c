@@ -22,8 +22,8 @@ static mig_bring choose(const mig_restore *r, const mig_restore_item *item) {
   if (e->natural_order && (d->out_of_order || !mig_compare_identical(d))) return MIG_BRING_SWAP;
   if (item->validator_differs && r->w->caps->has[MIG_CAP_COLLMOD] == MIG_NO) return MIG_BRING_SWAP;
   if (r->options->strategy == MIG_STRATEGY_SWAP) return MIG_BRING_SWAP;
-  return r->round >= 2 && r->options->strategy == MIG_STRATEGY_AUTO && !item->sharded ? MIG_BRING_SWAP
-                                                                                      : MIG_BRING_DELTA;
+  const bool other_way = r->round >= 2 && r->options->strategy == MIG_STRATEGY_AUTO && !item->sharded;
+  return other_way && !mig_restore_waited_in_vain(item) ? MIG_BRING_SWAP : MIG_BRING_DELTA;
 }
 
 /* A collection that is made anew has no shard key: none takes the place of one that has, and one that comes into being

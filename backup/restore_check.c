@@ -28,7 +28,7 @@ static bool compare_without_indexes(check *c, mig_error *err) {
 
 static bool compare_indexes(check *c, mig_error *err) {
   bson_t live;
-  const bool ok = mig_db_indexes(c->judge.w->db, c->stage, &live, err);
+  const bool ok = mig_db_indexes_marked(c->judge.w->db, c->stage, &live, err);
   bson_destroy(c->copy.live_indexes);
   c->copy.live_indexes = bson_copy(&live);
   c->copy.indexes_differ = mig_indexes_differing(&live, c->copy.entry->indexes);

@@ -37,18 +37,18 @@ static bool found(void *arg, mig_difference what, const bson_t *archive, const b
 static bool relax(void *arg, mig_error *err) {
   const delta *d = arg;
   mig_work *w = d->r->w;
-  const mig_collection_entry *entry = d->item->entry;
   const char *target = d->item->target;
   bson_t live, options;
   bool ok = true;
   if (!d->r->options->no_indexes) { /* those of an archive can be made again; what is not in it could not */
-    ok = mig_db_indexes(w->db, target, &live, err) && mig_indexes_drop(w, target, &live, entry->indexes, true, err);
+    ok = mig_db_indexes_marked(w->db, target, &live, err) && mig_indexes_drop(w, d->item, &live, true, err);
     bson_destroy(&live);
   }
   mig_options_of(d->item->live_info, &options);
-  if (ok && mig_options_has_validator(&options))
-    ok = mig_validator_off(w, target, err) || mig_refused(err, &d->item->refused);
-  return ok;
+  if (!ok || !mig_options_has_validator(&options)) return ok;
+  do ok = mig_validator_off(w, target, err);
+  while (!ok && mig_restore_try_again(w, d->item, err));
+  return ok || mig_refused(err, &d->item->refused);
 }
 
 /* These chunks over a range of live documents; NULL: all. */
@@ -158,7 +158,7 @@ static bool write_documents(mig_restore *r, mig_restore_item *item, mig_error *e
 bool mig_restore_delta(mig_restore *r, mig_restore_item *item, mig_error *err) {
   const mig_collection_entry *entry = item->entry;
   const bool indexes = !r->options->no_indexes;
-  if (indexes && !mig_indexes_drop(r->w, item->target, item->live_indexes, entry->indexes, false, err)) return false;
+  if (indexes && !mig_indexes_drop(r->w, item, item->live_indexes, false, err)) return false;
   mig_crash_point(MIG_CRASH_RESTORE_INDEXES_DROPPED);
   if (entry->holds == MIG_HOLDS_DOCUMENTS && !mig_compare_identical(&item->documents) && !write_documents(r, item, err))
     return false;

@@ -20,7 +20,7 @@ static bool read_live(mig_work *w, mig_restore_item *item, const char *collectio
   bool ok = mig_db_collection_info(w->db, collection, &info, &item->live, err);
   if (ok && item->live) {
     item->live_info = bson_copy(&info);
-    ok = mig_db_indexes(w->db, collection, &indexes, err);
+    ok = mig_db_indexes_marked(w->db, collection, &indexes, err);
     if (ok) item->live_indexes = bson_copy(&indexes);
     bson_destroy(&indexes);
   }

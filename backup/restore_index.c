@@ -3,8 +3,13 @@
 #include "backup/restore_parts.h"
 #include "base/crash.h"
 
+/* One that is still being built counts: it may become what is wanted. */
 static bool wanted(const bson_t *spec, const bson_t *recorded, bool unique_too) {
-  return mig_index_in(recorded, spec) && !(unique_too && mig_index_is_unique(spec));
+  static const char *const mark[] = {MIG_INDEX_BUILD, NULL};
+  bson_t *built = mig_bson_without(spec, mark);
+  const bool is = !built || (mig_index_in(recorded, built) && !(unique_too && mig_index_is_unique(built)));
+  bson_destroy(built);
+  return is;
 }
 
 static int64_t not_in(const bson_t *these, const bson_t *those) {
@@ -30,34 +35,62 @@ int64_t mig_indexes_differing(const bson_t *live, const bson_t *recorded) {
   return count;
 }
 
-static bool drop_one(mig_work *w, const char *collection, const bson_t *spec, mig_error *err) {
+static bool drop_one(mig_work *w, const char *collection, const bson_t *spec, bool again, mig_error *err) {
   const char *name = NULL;
   if (!mig_index_name(spec, &name))
     return mig_fail(err, MIG_E_SERVER, "%s.%s has an index without a name", mig_db_name(w->db), collection);
-  char *json = mig_bson_json(spec);
-  mig_say(w->observer, MIG_INFO, "restore %s.%s: drops the index %s", mig_db_name(w->db), collection,
-          json ? json : name);
+  char *json = again ? NULL : mig_bson_json(spec);
+  if (!again)
+    mig_say(w->observer, MIG_INFO, "restore %s.%s: drops the index %s", mig_db_name(w->db), collection,
+            json ? json : name);
   mig_free(json);
   bson_t command = BSON_INITIALIZER, reply;
   BSON_APPEND_UTF8(&command, "dropIndexes", collection);
   BSON_APPEND_UTF8(&command, "index", name);
-  const bool ok =
-      mig_db_command(w->db, MIG_WRITE, &command, &reply, err) || (err && err->server_code == MIG_SERVER_NO_INDEX);
+  const bool ok = mig_db_command(w->db, MIG_WRITE, &command, &reply, err);
   bson_destroy(&reply);
   bson_destroy(&command);
   return ok || mig_fail_at(err, "index %s", name);
 }
 
-bool mig_indexes_drop(mig_work *w, const char *collection, const bson_t *live, const bson_t *recorded, bool unique_too,
-                      mig_error *err) {
+/* That it is not there is believed when it is no longer listed. */
+static bool may_go_yet(const mig_error *err) {
+  return err->code == MIG_E_SERVER &&
+         (err->server_code == MIG_SERVER_BUILDS_INDEX || err->server_code == MIG_SERVER_NO_INDEX);
+}
+
+/* *left: was there something to be tried again, and is there; then *err says why. The others are gone. */
+static bool drop_listed(mig_work *w, const mig_restore_item *item, const bson_t *live, bool unique_too, bool *left,
+                        mig_error *err) {
+  const bool again = *left;
   bson_iter_t it;
   bson_t spec;
+  mig_error last;
+  *left = false;
   if (!live || !bson_iter_init(&it, live)) return true;
   while (bson_iter_next(&it)) {
-    if (!mig_bson_iter_doc(&it, &spec) || mig_index_is_own(&spec) || wanted(&spec, recorded, unique_too)) continue;
-    if (!mig_checkpoint(w, err) || !drop_one(w, collection, &spec, err)) return false;
+    if (!mig_bson_iter_doc(&it, &spec) || mig_index_is_own(&spec) || wanted(&spec, item->entry->indexes, unique_too))
+      continue;
+    if (!mig_checkpoint(w, err)) return false;
+    if (drop_one(w, item->target, &spec, again, err)) continue;
+    if (!may_go_yet(err)) return false;
+    *left = true;
+    last = *err;
   }
+  if (*left) *err = last;
   return true;
+}
+
+bool mig_indexes_drop(mig_work *w, mig_restore_item *item, const bson_t *live, bool unique_too, mig_error *err) {
+  bool left = false;
+  bool ok = drop_listed(w, item, live, unique_too, &left, err);
+  for (bool first = true; ok && left; first = false) { /* once more at once: the last drop may have ended the build */
+    bson_t now;
+    if (!first && !mig_restore_wait_build(w, item, err)) return mig_refused(err, &item->refused);
+    ok = mig_db_indexes_marked(w->db, item->target, &now, err) && drop_listed(w, item, &now, unique_too, &left, err);
+    bson_destroy(&now);
+  }
+  return ok;
 }
 
 /* A text index is listed with the key {_fts: "text", _ftsx: 1}. MongoDB takes that back, but others make a different
@@ -114,7 +147,7 @@ static bool missing_of(mig_work *w, const char *collection, const bson_t *record
   bool collated = false;
   bson_init(out);
   *count = 0;
-  bool ok = mig_db_indexes(w->db, collection, &live, err);
+  bool ok = mig_db_indexes_marked(w->db, collection, &live, err);
   if (ok && mig_indexes_differing(&live, recorded)) ok = is_collated(w, collection, &collated, err);
   if (ok && recorded && bson_iter_init(&it, recorded)) {
     while (ok && bson_iter_next(&it)) {
@@ -134,7 +167,7 @@ static bool send(mig_work *w, const char *collection, const bson_t *specs, mig_e
   if (!mig_checkpoint(w, err)) return false;
   BSON_APPEND_UTF8(&command, "createIndexes", collection);
   BSON_APPEND_ARRAY(&command, "indexes", specs);
-  const bool ok = mig_db_command(w->db, MIG_WRITE, &command, &reply, err);
+  const bool ok = mig_create_indexes(w, &command, &reply, err);
   bson_destroy(&reply);
   bson_destroy(&command);
   return ok;

@@ -88,10 +88,18 @@ static void leave_levels(mig_restore *r, mig_restore_item *item, const char *why
 
 /* An index is being built, or the collection is locked: the next round may find it otherwise. */
 static bool is_busy(const mig_error *e) {
-  static const int32_t codes[] = {24, 112, 117, 12587};
+  static const int32_t codes[] = {24, 112, 117, MIG_SERVER_BUILDS_INDEX};
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
     if (e->server_code == codes[i]) return true;
   return false;
+}
+
+static bool bring(mig_restore *r, mig_restore_item *item, const char *name, const bson_t *recorded, const bson_t *live,
+                  mig_error *err) {
+  bool ok = false;
+  do ok = mig_options_bring(r->w, name, recorded, live, err);
+  while (!ok && mig_restore_try_again(r->w, item, err));
+  return ok;
 }
 
 static bool bring_levels(mig_restore *r, mig_restore_item *item, const char *name, const bson_t *recorded,
@@ -99,7 +107,7 @@ static bool bring_levels(mig_restore *r, mig_restore_item *item, const char *nam
   bson_t info, now;
   bool there = false;
   mig_error local = {0};
-  if (!mig_options_bring(r->w, name, recorded, live, &local)) {
+  if (!bring(r, item, name, recorded, live, &local)) {
     const bool refused =
         mig_refused(&local, NULL) || (local.code == MIG_E_SERVER && local.server_code == MIG_SERVER_UNAUTHORIZED);
     if (refused && !(is_busy(&local) && r->round + 1 < MIG_RESTORE_ROUNDS))
@@ -121,7 +129,7 @@ bool mig_restore_bring_options(mig_restore *r, mig_restore_item *item, const cha
   if (ok && there)
     ok = only_levels_differ(&recorded, &live)
              ? item->levels_stay || bring_levels(r, item, name, &recorded, &live, err)
-             : mig_options_bring(r->w, name, &recorded, &live, err) || mig_refused(err, &item->refused);
+             : bring(r, item, name, &recorded, &live, err) || mig_refused(err, &item->refused);
   bson_destroy(&info);
   return ok;
 }

@@ -11,6 +11,7 @@
  *     restore_tell.c    tells the listener
  *     restore_stage.c   makes the stage, or goes on with one
  *     restore_check.c   its indexes, and is it exact?    restore_build.c   indexes are built by a thread
+ *     restore_wait.c    while an index is built, some servers change nothing else
  *     restore_aside.c   collections that go, without losing what was written to them in the last moment
  *
  * A round's diff is the compare pass of the round before. Each round writes in a plainer way than the one before it.
@@ -69,6 +70,7 @@ typedef struct mig_restore_item {
   mig_segment *segments;
   size_t segments_bytes; /* of the differences in them */
   bool is_stage; /* `target` is one that an interrupted restore left: what is missing may come by several connections */
+  int64_t waited_ms; /* for index builds, because of which the server changed nothing else */
   mig_error refused; /* the server's first refusal that a later round may get over; code MIG_OK: none */
 } mig_restore_item;
 
@@ -166,14 +168,21 @@ bool mig_options_bring(mig_work *w, const char *collection, const bson_t *record
 bool mig_restore_bring_options(mig_restore *r, mig_restore_item *item, const char *name, mig_error *err);
 bool mig_validator_off(mig_work *w, const char *collection, mig_error *err);
 
-/* Drops what is not in the archive or not the same; unique_too: every unique one as well. */
-bool mig_indexes_drop(mig_work *w, const char *collection, const bson_t *live, const bson_t *recorded, bool unique_too,
-                      mig_error *err);
+/* Drops of `live` (mig_db_indexes_marked) what is not in the archive or not the same, which ends its build; unique_too:
+ * every unique one as well. One that is still refused because another is being built goes to item->refused. */
+bool mig_indexes_drop(mig_work *w, mig_restore_item *item, const bson_t *live, bool unique_too, mig_error *err);
 /* Creates the missing, by one command if the server takes that. A refusal is kept in *refused and the others are still
  * built. */
 bool mig_indexes_create(mig_work *w, const char *collection, const bson_t *recorded, mig_error *refused,
                         mig_error *err);
 int64_t mig_indexes_differing(const bson_t *live, const bson_t *recorded);
+
+/* --- restore_wait.c: *err is what the server said. False: the patience for this item is over, and *err is as it was;
+ * or the checkpoint's. --- */
+bool mig_restore_wait_build(mig_work *w, mig_restore_item *item, mig_error *err);
+/* The same, if *err says that an index is being built. */
+bool mig_restore_try_again(mig_work *w, mig_restore_item *item, mig_error *err);
+bool mig_restore_waited_in_vain(const mig_restore_item *item);
 
 /* May a later round get over this error? Otherwise (network, lease, memory, write concern ...) the restore ends. */
 bool mig_refused(const mig_error *err, mig_error *keep_first);

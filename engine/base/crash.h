@@ -5,7 +5,8 @@
  *
  * In builds with MIG_CRASH_POINTS (presets dev, asan, tsan ...) the variable MIG_CRASH_AT="snapshot_member:3" kills the
  * process with SIGKILL when that point is reached for the third time, "*:17" at the seventeenth point of any name;
- * MIG_CRASH_TRACE=FILE appends a line for each point passed; MIG_FAIL_ALLOC=N makes the Nth allocation of ours fail. In
+ * MIG_CRASH_TRACE=FILE appends a line for each point passed; MIG_FAIL_ALLOC=N makes the Nth allocation of ours fail;
+ * MIG_TEST_SOCKET_MS and MIG_TEST_PATIENCE_MS make time-outs short. In
  * other builds a crash point is nothing at all. A new point is tested by tests/faults/test_crash_matrix.py as soon as
  * it stands in the table and is reached.
  */
@@ -56,7 +57,7 @@ typedef enum mig_crash {
 
 #ifdef MIG_CRASH_POINTS
 void mig_crash_point(mig_crash at);
-/* A wait that a test shortens by its environment, where thousands of runs would do nothing but wait. */
+/* A wait that a test shortens by its environment, where it would do nothing but wait. */
 int64_t mig_test_ms(const char *variable, int64_t ms);
 #else
 #define mig_crash_point(at)       ((void)0)

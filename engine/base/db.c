@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/db_internal.h"
 #include "base/names.h"
 
@@ -31,6 +32,13 @@ static void default_int(mongoc_uri_t *uri, const char *option, int32_t asked, in
     mongoc_uri_set_option_as_int32(uri, option, asked);
   else if (mongoc_uri_get_option_as_int32(uri, option, 0) <= 0)
     mongoc_uri_set_option_as_int32(uri, option, standard);
+}
+
+/* 0 is "never", which the driver would take for its own default of five minutes. */
+static void socket_timeout(mongoc_uri_t *uri, int32_t asked) {
+  if (asked <= 0 && mongoc_uri_has_option(uri, MONGOC_URI_SOCKETTIMEOUTMS))
+    asked = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, INT32_MAX);
+  default_int(uri, MONGOC_URI_SOCKETTIMEOUTMS, asked, (int32_t)mig_test_ms("MIG_TEST_SOCKET_MS", 600000));
 }
 
 /* Of the ledger, the lease and the data only the newest state counts, whatever the connection string asks for. */
@@ -64,7 +72,7 @@ static bool parse_uri(const mig_db_options *o, mig_db *db, mig_error *err) {
   if (!mig_name_database_ok(name, err)) return false;
   default_int(db->uri, MONGOC_URI_CONNECTTIMEOUTMS, o->connect_timeout_ms, 10000);
   default_int(db->uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, o->selection_timeout_ms, 15000);
-  default_int(db->uri, MONGOC_URI_SOCKETTIMEOUTMS, o->socket_timeout_ms, 600000);
+  socket_timeout(db->uri, o->socket_timeout_ms);
   mongoc_uri_set_option_as_bool(db->uri, MONGOC_URI_SERVERSELECTIONTRYONCE, false);
   read_the_newest(db->uri);
   if (!mongoc_uri_get_appname(db->uri)) mongoc_uri_set_appname(db->uri, "mig");

@@ -7,7 +7,8 @@
  * need not know. Outside one, writes are acknowledged by the majority.
  * Errors: a reply with ok:0, writeErrors or a write-concern error is a failure, however friendly the rest looks.
  * MIG_E_SERVER carries server_code and labels; MIG_E_NETWORK means nobody knows whether it took effect.
- * Nothing waits for ever: connect 10 s, server selection 15 s, socket 10 min (mig_db_options changes them).
+ * Nothing waits for ever: connect 10 s, server selection 15 s, socket 10 min (mig_db_options changes them). Indexes
+ * take longer: mig_create_indexes (work.h).
  * Threads: one mig_db, one thread. Another thread opens its own with mig_db_again().
  * Secrets: the URI is held inside and never comes out but through mig_db_label(), which has no user part.
  * Trust: replies are untrusted; read them with bsonx.h.
@@ -58,6 +59,7 @@ enum {
   MIG_SERVER_INVALID_OPTIONS = 72,
   MIG_SERVER_IS_VIEW = 166,
   MIG_SERVER_NOT_IN_TRANSACTION = 263,
+  MIG_SERVER_BUILDS_INDEX = 12587, /* and changes nothing else of that collection meanwhile (mongod 4.4 to 5.1) */
   MIG_SERVER_DUPLICATE_KEY = 11000
 };
 /* No whole reply, or a server that was not itself (its primary gone, shutting down, interrupted, out of time): the same
@@ -115,6 +117,9 @@ bool mig_db_session(mig_db *db, uint8_t id[static MIG_SESSION_BYTES], mig_error 
  * what was committed stays. A server may refuse. */
 bool mig_db_kill_session(mig_db *db, const uint8_t id[static MIG_SESSION_BYTES], mig_error *err);
 
+/* Is there a write of ours that we no longer wait for, and whose end nobody has seen? */
+bool mig_db_left_behind(const mig_db *db);
+
 /* By what the server tells our operations from those of others: {user: "name@database" (empty where it has no users),
  * app: the appName}. Asks once; borrowed. NULL: it could not be asked. */
 const bson_t *mig_db_writer(mig_db *db, mig_error *err);
@@ -133,6 +138,10 @@ bool mig_db_has_collection(mig_db *db, const char *collection, bool *found, mig_
 bool mig_db_has_option(mig_db *db, const char *collection, const char *path, bool *has, mig_error *err);
 /* The index documents of a collection as one array document {"0": {...}, ...}; empty when the collection is missing. */
 bool mig_db_indexes(mig_db *db, const char *collection, bson_t *out, mig_error *err);
+/* The same; an index that a mongod is still building, which may yet come to nothing, has the field MIG_INDEX_BUILD more
+ * and so equals no index that is there. Servers that do not tell list it as they do. */
+#define MIG_INDEX_BUILD "buildUUID"
+bool mig_db_indexes_marked(mig_db *db, const char *collection, bson_t *out, mig_error *err);
 /* Documents that match (NULL: all), by aggregation; inside a transaction too. */
 bool mig_db_count(mig_db *db, const char *collection, const bson_t *filter, int64_t *out, mig_error *err);
 /* Quick figures of a whole collection from its metadata (estimates): documents and raw bytes. */

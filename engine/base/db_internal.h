@@ -19,6 +19,8 @@ struct mig_db {
   mongoc_client_session_t *session;  /* for transactions; made when one is first needed */
   mongoc_client_session_t *txn;      /* the same while a transaction is open, else NULL */
   mongoc_client_session_t *snapshot; /* snapshot reads, or NULL */
+  bool left_behind;                  /* see mig_db_left_behind */
+  bool no_builds;                    /* it does not tell which indexes it is still building */
   uint32_t snapshot_seconds, snapshot_increment;
   uint32_t after_seconds, after_increment;   /* a snapshot read must not be from before that; 0: not known */
   int64_t clock_unix_ms, clock_monotonic_ms; /* the server's clock when it was last asked, and ours then */

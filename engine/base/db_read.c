@@ -273,32 +273,6 @@ bool mig_db_has_option(mig_db *db, const char *collection, const char *path, boo
   return ok;
 }
 
-bool mig_db_indexes(mig_db *db, const char *collection, bson_t *out, mig_error *err) {
-  mig_cursor *c = NULL;
-  const bson_t *doc = NULL;
-  mig_error local;
-  bson_t command = BSON_INITIALIZER;
-  uint32_t n = 0;
-  bson_init(out);
-  BSON_APPEND_UTF8(&command, "listIndexes", collection);
-  bool ok = mig_db_query(db, &command, &c, &local);
-  bson_destroy(&command);
-  if (!ok) {
-    if (local.server_code == MIG_SERVER_NO_NAMESPACE || local.server_code == MIG_SERVER_IS_VIEW) return true;
-    if (err) *err = local;
-    return false;
-  }
-  mig_next next;
-  while ((next = mig_cursor_next(c, &doc, err)) == MIG_NEXT_DOC) {
-    char buffer[16];
-    const char *key;
-    bson_uint32_to_string(n++, &key, buffer, sizeof buffer);
-    BSON_APPEND_DOCUMENT(out, key, doc);
-  }
-  mig_cursor_close(c);
-  return next == MIG_NEXT_END;
-}
-
 bool mig_db_count(mig_db *db, const char *collection, const bson_t *filter, int64_t *out, mig_error *err) {
   bson_t command = BSON_INITIALIZER, pipeline, stage, cursor, doc;
   bool found = false;

@@ -27,6 +27,9 @@ typedef struct mig_work {
 } mig_work;
 
 bool mig_checkpoint(mig_work *w, mig_error *err);
+/* createIndexes, however long it takes: when the socket's time is over and the server is at work on it all the same, it
+ * is waited for with the checkpoint, a day at most. reply as for mig_db_command. */
+bool mig_create_indexes(mig_work *w, const bson_t *command, bson_t *reply, mig_error *err);
 uint32_t mig_batch_documents(const mig_work *w);
 /* For a find that reads much of a collection: appends a batchSize of some batch_bytes. The server's own 16 MiB would
  * take three times as much memory here, and leave the server waiting while they are worked on. Figures may be

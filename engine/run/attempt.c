@@ -187,7 +187,8 @@ static void undo(mig_attempt *a) {
           a->snapshot.id ? a->snapshot.id : "(no snapshot)");
   bool ok = a->snapshot.path || mig_fail(&err, MIG_E_FAILED, "there is no snapshot: it was switched off");
   ok = ok && enter_restoring(a, &err);
-  ok = ok && (!mig_db_passing(&a->error) || mig_orphans_end(a->e, &err));
+  const bool broken = mig_db_passing(&a->error) || mig_db_left_behind(a->e->db);
+  ok = ok && (!broken || mig_orphans_end(a->e, &err));
   ok = ok && mig_undo_run(a->e, a->snapshot.path, a->snapshot.sha256, "displaced while restoring", &a->displaced_path,
                           &a->result.displaced_documents, &identical, &err);
   a->result.restore_ms = mig_now_monotonic_ms() - began;

@@ -41,7 +41,7 @@ bool mig_orphans_wait(mig_engine *e, mig_error *err) {
 
 bool mig_orphans_wait_late(mig_engine *e, mig_error *err) {
   if (!mig_orphans_wait(e, err)) return false;
-  mig_sleep_ms(mig_test_ms("MIG_LATE_MS", LATE_MS));
+  mig_sleep_ms(mig_test_ms("MIG_TEST_LATE_MS", LATE_MS));
   return mig_orphans_wait(e, err);
 }
 

@@ -128,9 +128,13 @@ void mig_step_hint_creates(mig_error *err) {
 }
 
 bool mig_step_run_command(mig_work *w, const bson_t *command, mig_error *err) {
-  if (!mig_checkpoint(w, err) || !mig_db_command(w->db, MIG_WRITE, command, NULL, err)) return false;
-  mig_crash_point(MIG_CRASH_STEP_BATCH);
-  return true;
+  bson_t reply;
+  if (!mig_checkpoint(w, err)) return false;
+  const bool ok = bson_has_field(command, "createIndexes") ? mig_create_indexes(w, command, &reply, err)
+                                                           : mig_db_command(w->db, MIG_WRITE, command, &reply, err);
+  bson_destroy(&reply);
+  if (ok) mig_crash_point(MIG_CRASH_STEP_BATCH);
+  return ok;
 }
 
 bool mig_step_all_changed(const mig_step *step, const mig_work *w, const mig_batch_result *result, mig_error *err) {

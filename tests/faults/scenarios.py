@@ -126,7 +126,7 @@ class Ready:
         self.name = scenario.__name__
         self.project = p = Project(uri, folder)
         # thousands of recoveries after runners whose last request has surely arrived: they need not give it 2.5 s
-        p.env["MIG_LATE_MS"] = "0"
+        p.env["MIG_TEST_LATE_MS"] = "0"
         p.migrations.mkdir(exist_ok=True)
         fill(p)
         self.command = scenario(p)
