@@ -21,7 +21,7 @@ static bool note(void *arg, const mig_dump_place *place, bool natural, const bso
 }
 
 static bool is_number(const mig_doc_id *id) {
-  const bson_type_t type = id->data ? bson_iter_type(&id->value) : BSON_TYPE_EOD;
+  const bson_type_t type = bson_iter_type(&id->value);
   return type == BSON_TYPE_INT32 || type == BSON_TYPE_INT64 || type == BSON_TYPE_DOUBLE;
 }
 
@@ -48,7 +48,7 @@ static bool check_twice(const importing *x, uint32_t number, mig_error *err) {
 }
 
 static bool add_documents(importing *x, uint32_t number, mig_error *err) {
-  mig_buf_clear(&x->doc);
+  mig_buf_clear(&x->doc); /* the last one of another collection is nobody's twin */
   while (x->more && x->place.collection == number) {
     if (x->done % 1024 == 0 && !mig_checkpoint(x->dump->w, err)) return false;
     const mig_buf spare = x->last;

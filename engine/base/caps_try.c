@@ -314,8 +314,8 @@ bool mig_caps_try(mig_db *db, mig_caps *caps, mig_error *err) {
       if (attempt) mig_sleep_ms(50 << attempt);
       mig_error_clear(&local);
       decided = tries[i].fn(&s, &has, &local);
-      again = !decided && !local.network && (local.transient || mig_db_passing(&local));
       if (local.network) break;
+      again = !decided && (local.transient || mig_db_passing(&local));
       mig_crash_point(MIG_CRASH_PROBE_SCRATCH);
       /* the view first: a collection under it may not be droppable */
       tidy = drop(db, s.b, NULL) && tidy;

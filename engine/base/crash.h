@@ -6,9 +6,9 @@
  * In builds with MIG_CRASH_POINTS (presets dev, asan, tsan ...) the variable MIG_CRASH_AT="snapshot_member:3" kills the
  * process with SIGKILL when that point is reached for the third time, "*:17" at the seventeenth point of any name;
  * MIG_CRASH_TRACE=FILE appends a line for each point passed; MIG_FAIL_ALLOC=N makes the Nth allocation of ours fail;
- * MIG_TEST_SOCKET_MS and MIG_TEST_PATIENCE_MS make time-outs short. In
- * other builds a crash point is nothing at all. A new point is tested by tests/faults/test_crash_matrix.py as soon as
- * it stands in the table and is reached.
+ * MIG_TEST_SOCKET_MS, MIG_TEST_PATIENCE_MS and MIG_TEST_LATE_MS make waits short. In other builds a crash point is
+ * nothing at all. A new point is tested by tests/faults/test_crash_matrix.py as soon as it stands in the table and is
+ * reached.
  */
 #ifndef MIG_BASE_CRASH_H
 #define MIG_BASE_CRASH_H

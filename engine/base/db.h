@@ -59,8 +59,8 @@ enum {
   MIG_SERVER_INVALID_OPTIONS = 72,
   MIG_SERVER_IS_VIEW = 166,
   MIG_SERVER_NOT_IN_TRANSACTION = 263,
-  MIG_SERVER_BUILDS_INDEX = 12587, /* and changes nothing else of that collection meanwhile (mongod 4.4 to 5.1) */
-  MIG_SERVER_DUPLICATE_KEY = 11000
+  MIG_SERVER_DUPLICATE_KEY = 11000,
+  MIG_SERVER_BUILDS_INDEX = 12587 /* and changes nothing else of that collection meanwhile (mongod 4.4 to 5.1) */
 };
 /* No whole reply, or a server that was not itself (its primary gone, shutting down, interrupted, out of time): the same
  * may succeed in a moment. Whether it took effect is not known. */

@@ -110,7 +110,7 @@ bool mig_fs_sync_folder_of(const char *path, mig_error *err) {
   return ok;
 }
 
-static bool sync_file(const char *path, mig_error *err) {
+bool mig_fs_sync_file(const char *path, mig_error *err) {
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   bool ok = fd >= 0 && fsync(fd) == 0;
   if (!ok) mig_fail_errno(err, "cannot sync %s", path);
@@ -119,7 +119,7 @@ static bool sync_file(const char *path, mig_error *err) {
 }
 
 bool mig_fs_publish(const char *from, const char *to, mig_error *err) {
-  if (!sync_file(from, err)) return false;
+  if (!mig_fs_sync_file(from, err)) return false;
   /* RENAME_NOREPLACE: two runs must never write over each other's archive. Not every file system has it. */
   int failed = renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
   if (failed && (errno == EINVAL || errno == ENOSYS)) {

@@ -22,6 +22,7 @@ void mig_fs_wipe(mig_buf *secret); /* and frees it */
 bool mig_fs_write_atomic(const char *path, const void *data, size_t size, unsigned mode, mig_error *err);
 /* The second half alone: syncs `from`, renames it to `to` (refuses to replace an existing file), syncs the folder. */
 bool mig_fs_publish(const char *from, const char *to, mig_error *err);
+bool mig_fs_sync_file(const char *path, mig_error *err);     /* its content */
 bool mig_fs_sync_folder(const char *folder, mig_error *err); /* its names */
 bool mig_fs_sync_folder_of(const char *path, mig_error *err);
 bool mig_fs_make_folder(const char *path, unsigned mode, mig_error *err); /* with parents; fine if it exists */

@@ -106,7 +106,7 @@ static void found_here(const prune *p, const char *id, const char *migration) {
 
 /* A store may be shared by servers with a database of the same name and the same migrations: the name of a migration
  * does not tell whose its snapshot is. Each run here names its own in the ledger or, from then on, in an event of
- * that migration. Those of a restore by hand name what anybody took, beside what else the ledger followed it in. */
+ * that migration. Those of a restore by hand (the only ones without a version) name what anybody took. */
 static bool ask_who_took(const prune *p, mig_error *err) {
   for (size_t i = 0; i < p->ledger->count; i++) {
     const mig_entry *entry = &p->ledger->items[i];

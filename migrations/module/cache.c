@@ -157,6 +157,8 @@ static bool compile(const char *path, const mig_buf *source, const char *folder,
   bool ok = (partial && c_path) || mig_no_memory(err, "path");
   ok = ok && put_headers(folder, err) && write_source(path, source, c_path, err) &&
        run_compiler(path, folder, c_path, partial, err);
+  /* on disk first: a power cut would leave an empty one, which is never compiled again */
+  ok = ok && mig_fs_sync_file(partial, err);
   if (ok && (chmod(partial, 0700) != 0 || rename(partial, so_path) != 0))
     ok = mig_fail_errno(err, "cannot keep the compiled module as %s", so_path);
   if (partial) unlink(partial);

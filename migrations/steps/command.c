@@ -176,9 +176,7 @@ bool mig_command_run(const mig_step *step, mig_work *w, bson_t *reply, mig_error
     bson_init(reply);
     return false;
   }
-  bool ok = rule && strcmp(rule->name, "createIndexes") == 0
-                ? mig_create_indexes(w, &command, reply, &local)
-                : mig_db_command(w->db, writes ? MIG_WRITE : MIG_READ, &command, reply, &local);
+  bool ok = mig_step_send(w, writes ? MIG_WRITE : MIG_READ, &command, reply, &local);
   if (!ok && writes && local.server_code == MIG_SERVER_INVALID_OPTIONS && strstr(local.why, "writeConcern")) {
     bson_destroy(reply); /* refused before it ran: this command knows no write concern */
     ok = mig_db_command(w->db, MIG_READ, &command, reply, &local);

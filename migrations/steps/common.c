@@ -127,11 +127,17 @@ void mig_step_hint_creates(mig_error *err) {
     mig_hint(err, "create the collection in an earlier migration, or set \"transaction\" to \"off\"");
 }
 
+bool mig_step_send(mig_work *w, mig_access access, const bson_t *command, bson_t *reply, mig_error *err) {
+  bson_iter_t first;
+  if (bson_iter_init(&first, command) && bson_iter_next(&first) && strcmp(bson_iter_key(&first), "createIndexes") == 0)
+    return mig_create_indexes(w, command, reply, err);
+  return mig_db_command(w->db, access, command, reply, err);
+}
+
 bool mig_step_run_command(mig_work *w, const bson_t *command, mig_error *err) {
   bson_t reply;
   if (!mig_checkpoint(w, err)) return false;
-  const bool ok = bson_has_field(command, "createIndexes") ? mig_create_indexes(w, command, &reply, err)
-                                                           : mig_db_command(w->db, MIG_WRITE, command, &reply, err);
+  const bool ok = mig_step_send(w, MIG_WRITE, command, &reply, err);
   bson_destroy(&reply);
   if (ok) mig_crash_point(MIG_CRASH_STEP_BATCH);
   return ok;

@@ -40,6 +40,8 @@ bool mig_estimate_filter(const mig_step *step, mig_work *w, int64_t *documents, 
 bool mig_step_all_changed(const mig_step *step, const mig_work *w, const mig_batch_result *result, mig_error *err);
 /* What to do where the step failed because it would create a collection in the transaction (before 4.4). */
 void mig_step_hint_creates(mig_error *err);
+/* One command on the database; an index may take longer than any other answer. reply: to be destroyed in any case. */
+bool mig_step_send(mig_work *w, mig_access access, const bson_t *command, bson_t *reply, mig_error *err);
 /* Checkpoint, one command on the database, crash point. */
 bool mig_step_run_command(mig_work *w, const bson_t *command, mig_error *err);
 

@@ -10,7 +10,7 @@ import bson
 import pymongo
 import pytest
 
-from cli_support import one, three_lines, with_validator
+from cli_support import one, three_lines, wait_for, with_validator
 from wireproxy import Rule, WireProxy, error, reply_late, reply_with
 
 N = 40
@@ -292,9 +292,7 @@ def test_who_does_not_want_to_wait_for_an_index_any_more_ends_it(ready, tells):
     build = Slow(p, {"v": 2, "key": {"n": 1}, "name": "n_1"}, 60, tells)
     with WireProxy(p.uri, build.rules) as proxy:
         run = p.start("up", uri=with_timeout(proxy, 1500))
-        until = time.monotonic() + 60
-        while not build.under_way and time.monotonic() < until:
-            time.sleep(0.05)
+        wait_for(lambda: build.under_way, 60)
         time.sleep(3)
         begun = time.monotonic()
         run.terminate()
@@ -323,9 +321,7 @@ def test_a_real_build_that_hangs_is_joined_and_not_taken_for_an_index(ready):
         other = pymongo.MongoClient(p.uri, appname="another")  # without a name it would be waited for as one of ours
         thread = threading.Thread(target=lambda: other[p.name].users.create_index("email", unique=True))
         thread.start()
-        until = time.monotonic() + 60
-        while "email_1" not in names(p) and time.monotonic() < until:
-            time.sleep(0.05)
+        wait_for(lambda: "email_1" in names(p), 60)
         run = p.start("restore", snapshot, "--yes", "--no-safety-snapshot")
         time.sleep(4)
         waits = run.poll() is None

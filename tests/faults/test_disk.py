@@ -15,6 +15,7 @@ from cli_support import three_lines
 from conftest import Result, server_uri
 from counts import count
 from crash_support import archives, archives_are_whole, picture
+from module_support import module
 from scenarios import Ready
 from test_torture import clean, disk
 from wireproxy import Rule, WireProxy, call_first, error, reply_with
@@ -171,3 +172,21 @@ def test_the_folder_of_an_exports_files_is_synced_before_it_gets_its_name(projec
     of_files = [i for i, path in enumerate(synced) if path.endswith((".bson", ".json"))]
     of_folder = [i for i, path in enumerate(synced) if path.endswith(f".partial/{p.name}")]
     assert of_files and of_folder and max(of_files) < of_folder[-1] < len(synced) - 1, calls
+
+
+def test_a_compiled_module_is_on_disk_before_it_has_its_name(project, tmp_path):
+    """A power cut would leave an empty file under that name, and nothing would ever compile it again."""
+    p, log, cache = project, tmp_path / "log", tmp_path / "cache"
+    (p.migrations / "0001_module.c").write_text(module("return true;"))
+
+    def listed(fail, code):
+        log.unlink(missing_ok=True)
+        result = p.mig("list", code=code, MIG_MODULE_CACHE=cache, **disk(cache, fail, log, MIG_FS_CALL="fsync"))
+        return result, [line.split(" ") for line in log.read_text().splitlines()]
+    calls = listed("0:5", 0)[1]
+    nth = [n for n, _, path in calls if path.endswith(".partial")]
+    assert nth, calls
+    shutil.rmtree(cache)
+    three_lines(listed(f"{nth[0]}:{errno.EIO}", 1)[0], "cannot sync")
+    assert not list(cache.glob("*.so*"))
+    p.mig("list", MIG_MODULE_CACHE=cache)

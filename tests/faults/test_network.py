@@ -90,6 +90,7 @@ def test_an_operation_that_outlives_its_runner_writes_nothing_behind_the_recover
 def test_a_request_that_arrives_after_its_runner_died_writes_nothing_behind_the_recovery(ready, late):
     """kill -9; the kernel, or a tunnel, still delivers what was sent while the next `mig` has already begun."""
     p = ready
+    del p.env["MIG_TEST_LATE_MS"]
     deletes = Rule("delete", deliver_late(late), collection="users")
     with WireProxy(p.uri, [deletes]) as proxy:
         run = p.start("up", uri=proxy.uri)
