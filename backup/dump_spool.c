@@ -38,16 +38,12 @@ typedef struct spool {
   uint8_t in[PIECE_BYTES], out[PIECE_BYTES];
 } spool;
 
-/* Short only at the end. A named pipe was opened so that it does not wait. */
+/* Short only at the end. A named pipe was opened so that it does not wait for its writer: that is waited for here. */
 static bool read_piece(spool *s, size_t *n, mig_error *err) {
-  struct pollfd input = {.fd = s->fd, .events = POLLIN};
   for (*n = 0; *n < PIECE_BYTES;) {
+    if (!mig_wait_fd(s->d->w, s->fd, POLLIN, err)) return false;
     const ssize_t got = read(s->fd, s->in + *n, PIECE_BYTES - *n);
-    if (got < 0 && errno == EAGAIN)
-      poll(&input, 1, 1000);
-    else if (got < 0 && errno != EINTR)
-      return mig_fail_errno(err, "cannot read %s", s->path);
-    if (!mig_checkpoint(s->d->w, err)) return false;
+    if (got < 0 && errno != EINTR && errno != EAGAIN) return mig_fail_errno(err, "cannot read %s", s->path);
     if (got == 0) break;
     if (got > 0) *n += (size_t)got;
   }

@@ -1,6 +1,8 @@
 #include "backup/store_receive.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,11 +16,11 @@ struct mig_received {
   mig_sink *sink; /* not yet published, if it is ever */
 };
 
-static bool take_in(int fd, mig_sink *to, mig_error *err) {
+static bool take_in(mig_work *w, int fd, mig_sink *to, mig_error *err) {
   uint8_t *piece = mig_alloc(PIECE_BYTES);
   ssize_t n = 0;
   bool ok = piece != NULL || mig_no_memory(err, "copying");
-  while (ok && (n = read(fd, piece, PIECE_BYTES)) != 0) {
+  while (ok && (ok = mig_wait_fd(w, fd, POLLIN, err)) && (n = read(fd, piece, PIECE_BYTES)) != 0) {
     if (n < 0 && errno == EINTR) continue;
     ok = n < 0 ? mig_fail_errno(err, "cannot read standard input") : mig_sink_write(to, piece, (size_t)n, err);
   }
@@ -26,9 +28,10 @@ static bool take_in(int fd, mig_sink *to, mig_error *err) {
   return ok;
 }
 
-static bool write_all(int fd, const uint8_t *data, size_t size, mig_error *err) {
+static bool write_all(mig_work *w, int fd, const uint8_t *data, size_t size, mig_error *err) {
   for (size_t done = 0; done < size;) {
-    const ssize_t n = write(fd, data + done, size - done);
+    if (!mig_wait_fd(w, fd, POLLOUT, err)) return false;
+    const ssize_t n = write(fd, data + done, size - done < PIPE_BUF ? size - done : PIPE_BUF);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return mig_fail_errno(err, "cannot write standard output");
     done += (size_t)n;
@@ -63,16 +66,15 @@ static bool publish(mig_store *s, mig_received *r, const char *own_id, mig_error
   return true;
 }
 
-bool mig_store_receive(mig_store *s, int fd, bool keep, const mig_observer *observer, mig_received **out,
-                       mig_error *err) {
+bool mig_store_receive(mig_store *s, mig_work *w, int fd, bool keep, mig_received **out, mig_error *err) {
   char *id = NULL, *own_id = NULL;
   *out = NULL;
   mig_received *r = mig_alloc(sizeof *r);
   if (!r) return mig_no_memory(err, "receiving");
   bool ok = mig_store_new_id("received", &id, err) && mig_store_create(s, id, &r->sink, err) &&
-            take_in(fd, r->sink, err) && mig_sink_settle(r->sink, err);
+            take_in(w, fd, r->sink, err) && mig_sink_settle(r->sink, err);
   if (ok) ok = (r->path = mig_strdup(mig_sink_path(r->sink))) || mig_no_memory(err, "path");
-  ok = ok && verify(s, r->path, observer, &own_id, err) && (!keep || publish(s, r, own_id, err));
+  ok = ok && verify(s, r->path, w->observer, &own_id, err) && (!keep || publish(s, r, own_id, err));
   mig_free(own_id);
   mig_free(id);
   if (ok)
@@ -93,14 +95,14 @@ void mig_received_free(mig_received *r) {
   mig_free(r);
 }
 
-bool mig_store_send(const char *path, int fd, mig_error *err) {
+bool mig_store_send(mig_work *w, const char *path, int fd, mig_error *err) {
   mig_blob *from = NULL;
   uint8_t *piece = mig_alloc(PIECE_BYTES);
   bool ok = piece ? mig_blob_open(path, &from, err) : mig_no_memory(err, "copying");
   for (uint64_t at = 0; ok && at < mig_blob_bytes(from); at += PIECE_BYTES) {
     const uint64_t left = mig_blob_bytes(from) - at;
     const size_t n = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
-    ok = mig_blob_read(from, "the file", at, piece, n, err) && write_all(fd, piece, n, err);
+    ok = mig_blob_read(from, "the file", at, piece, n, err) && write_all(w, fd, piece, n, err);
   }
   mig_blob_close(from);
   mig_free(piece);

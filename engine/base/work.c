@@ -1,7 +1,19 @@
 #include "base/work.h"
 
+#include <poll.h>
+
+#define LISTEN_MS 200
+
 bool mig_checkpoint(mig_work *w, mig_error *err) {
   return !w->checkpoint || w->checkpoint(w->checkpoint_arg, err);
+}
+
+bool mig_wait_fd(mig_work *w, int fd, short events, mig_error *err) {
+  struct pollfd one = {.fd = fd, .events = events};
+  do
+    if (!mig_checkpoint(w, err)) return false;
+  while (poll(&one, 1, LISTEN_MS) <= 0);
+  return true;
 }
 
 uint32_t mig_batch_documents(const mig_work *w) {

@@ -27,6 +27,9 @@ typedef struct mig_work {
 } mig_work;
 
 bool mig_checkpoint(mig_work *w, mig_error *err);
+/* Until something can be read (POLLIN: or it has ended) or written (POLLOUT: up to PIPE_BUF bytes do not block), with
+ * the checkpoint: a pipe may stall for ever. */
+bool mig_wait_fd(mig_work *w, int fd, short events, mig_error *err);
 /* createIndexes, however long it takes: when the socket's time is over and the server is at work on it all the same, it
  * is waited for with the checkpoint, a day at most. reply as for mig_db_command. */
 bool mig_create_indexes(mig_work *w, const bson_t *command, bson_t *reply, mig_error *err);

@@ -114,8 +114,7 @@ static bool check_options(const mig_cli *cli, mig_error *err) {
 /* From standard input: a file of the store first, verified whole. A dry run keeps nothing. */
 static bool receive(mig_cli *cli, mig_engine *e, mig_emergency_options *o, mig_received **out, mig_error *err) {
   if (strcmp(o->snapshot, "-") != 0) return true;
-  if (!mig_engine_store(e, err) ||
-      !mig_store_receive(e->store, STDIN_FILENO, !o->dry_run, mig_engine_observer(e), out, err))
+  if (!mig_engine_store(e, err) || !mig_store_receive(e->store, &e->work, STDIN_FILENO, !o->dry_run, out, err))
     return false;
   o->snapshot = mig_received_path(*out);
   if (!o->dry_run) cli_note(cli, "what came by standard input is kept as %s\n", o->snapshot);

@@ -37,7 +37,7 @@ void cli_show_taken(mig_cli *cli, const mig_snapshot_info *info) {
 
 /* Taken into the store, read back, and only then sent: what arrives is whole, or cut off by a broken pipe. */
 static bool send_away(mig_cli *cli, mig_engine *e, const mig_snapshot_info *info, mig_error *err) {
-  const bool sent = mig_store_send(info->path, STDOUT_FILENO, err);
+  const bool sent = mig_store_send(&e->work, info->path, STDOUT_FILENO, err);
   mig_error ignored;
   mig_store_remove(e->store, info->path, &ignored);
   if (sent)

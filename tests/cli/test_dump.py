@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 
 import bson
 import pytest
@@ -480,6 +481,16 @@ def test_an_archive_by_hand_is_taken(tmp_path):
 ENDS = {"EOF": True, "CRC": 0}
 WHOLE = archive([({}, GOOD), (finish(GOOD), b"")])
 VIEW = {"db": "app", "collection": "c", "metadata": '{"type":"view"}', "size": 0, "type": "view"}
+
+
+def test_a_named_pipe_waits_for_its_writer(tmp_path):
+    """mkfifo dump; mig snapshot import dump & mongodump --archive=dump: whoever comes first."""
+    p = Offline(tmp_path)
+    os.mkfifo(tmp_path / "a")
+    writer = threading.Timer(1.5, lambda: (tmp_path / "a").write_bytes(WHOLE))
+    writer.start()
+    assert bring(p, "a")["documents"] == 1
+    writer.join()
 
 
 def test_only_what_is_no_collection_of_ours_may_be_missing_in_the_prelude(tmp_path):

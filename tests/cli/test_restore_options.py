@@ -3,10 +3,11 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 import pytest
 
-from cli_support import add_users, free, one, ours_aside, picture, snapshots, three_lines
+from cli_support import add_users, free, one, ours_aside, picture, snapshots, three_lines, wait_for
 from conftest import RAW
 from wireproxy import Rule, WireProxy, call_first
 
@@ -249,3 +250,21 @@ def test_a_reader_that_goes_away_is_an_error(kept):
     err = process.stderr.read()
     assert process.wait(timeout=60) == 1 and b"standard output" in err
     assert len(snapshots(kept)) == 1
+
+
+@pytest.mark.parametrize("command", [("restore", "-", "--yes"), ("snapshot", "import", "-"), ("snapshot", "create", "-")], ids=" ".join)
+def test_a_pipe_that_stalls_hears_a_signal(kept, command):
+    kept.db.noise.insert_many([{"_id": i, "noise": os.urandom(8000)} for i in range(60)])  # more than a pipe takes
+    before, files = kept.digest(), snapshots(kept)
+    process = subprocess.Popen([os.environ["MIG_BIN"], *command], cwd=kept.folder, env=kept.environment(), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if "create" not in command:
+        process.stdin.write(files[0].read_bytes()[:700])
+        process.stdin.flush()
+    time.sleep(2)
+    assert process.poll() is None
+    process.terminate()
+    wait_for(lambda: process.poll() is not None, 20)
+    out, err = process.communicate()
+    assert process.returncode == 130 and b"signal" in err, err
+    assert kept.digest() == before and snapshots(kept) == files and not kept.partials()
