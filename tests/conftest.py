@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import secrets
+import signal
 import subprocess
 import sys
 
@@ -30,6 +31,8 @@ OURS = {"migrationlogs", "migrationevents", "migrationlocks"}
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "long: only in scripts/test --long")
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup; what is started here shall hear it: exec resets a handler
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
 class Result:
